@@ -1,4 +1,4 @@
-"""The same run for asyncio: a task feeds the process, and the caller reads its answers."""
+"""A run for asyncio: a task feeds the process, and the caller reads its answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _READ = 1 << 20
 async def answers(
     arguments: List[str], events: Union[AsyncIterable[Any], Iterable[Any]], folder: Optional[str] = None
 ) -> AsyncGenerator[Answer, None]:
-    """The answers on events, one for each, in order. Its errors are those of :meth:`sluicegate.process.Process.answers`."""
+    """Yields one answer per event, in order. Raises the same errors as :meth:`sluicegate.process.Process.answers`."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder)
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
@@ -35,7 +35,7 @@ async def answers(
             feed.cancel()
         (fed,) = await asyncio.gather(feed, return_exceptions=True)
         error: Optional[BaseException]
-        # If it was not cancelled here, it was what the events come from, and there may be more of them.
+        # The feed was cancelled, either above or by the source of the events. In both cases the number of sent events is unknown.
         sent, error = fed if isinstance(fed, tuple) else (max(answered, 0), fed)
         check_end(code, sent, max(answered, 0), said)
         if error is not None:
@@ -44,7 +44,7 @@ async def answers(
         feed.cancel()
         if process.returncode is None:
             process.kill()
-        # asyncio takes a process for running until its pipes are read to their end.
+        # asyncio considers a process running until its pipes have been read to the end.
         while await process.stdout.read(_READ):
             pass
         await process.wait()
@@ -52,7 +52,7 @@ async def answers(
 
 
 async def _feed(stdin: asyncio.StreamWriter, events: Union[AsyncIterable[Any], Iterable[Any]]) -> "tuple[int, Optional[Exception]]":
-    """Writes all events; the answer is how many, and what went wrong where they come from."""
+    """Writes all events. Returns their number, and the error of their source, if any."""
     sent = 0
     try:
         stdin.write(FIRST)
@@ -62,9 +62,9 @@ async def _feed(stdin: asyncio.StreamWriter, events: Union[AsyncIterable[Any], I
             stdin.write(line)
             await stdin.drain()
     except (BrokenPipeError, ConnectionResetError):
-        # The process is gone; its exit code says why.
+        # The process has ended. Its exit code gives the reason.
         pass
-    except Exception as error:  # noqa: B902 - it is raised again where the verdicts are read
+    except Exception as error:  # noqa: B902 - raised again where the verdicts are read
         return sent, error
     finally:
         stdin.close()

@@ -1,4 +1,4 @@
-"""Events as JSON lines, without loss: decimals keep their digits, dates and UUIDs become text, numpy's scalars become numbers."""
+"""Writes events as JSON lines, without loss: decimals keep their digits, dates and UUIDs become text, numpy's scalars become numbers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NUMBER = re.compile(f'"{_MARK}([^"]*)"')
 
 
 def _plain(value: Any) -> Any:
-    """What the json module does not know."""
+    """Converts a value of a type that the json module does not support."""
     if isinstance(value, decimal.Decimal):
         if not value.is_finite():
             raise ValueError(f"{value} is no number that JSON can hold; use None")
-        # A text that is taken for a number below: the json module would round it.
+        # A marked text, which becomes a number below. The json module would round the number.
         return _MARK + str(value)
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
@@ -34,7 +34,7 @@ def _plain(value: Any) -> Any:
 
 
 def _find_nan(value: Any, path: str) -> str:
-    """Where a NaN or an infinity is."""
+    """Returns the path of the first NaN or infinity, or an empty string."""
     if isinstance(value, float) and not math.isfinite(value):
         return path
     if isinstance(value, dict):
@@ -47,16 +47,16 @@ def _find_nan(value: Any, path: str) -> str:
 
 
 def to_line(event: Any) -> bytes:
-    """One event as one line of JSON, with its line end.
+    """Returns an event as one line of JSON, with its line end.
 
-    ``bytes`` and ``str`` are taken as JSON that is written already.
+    ``bytes`` and ``str`` must already be JSON text.
 
     Raises:
-        TypeError: The event holds something that JSON cannot say.
-        ValueError: It holds a NaN or an infinity.
+        TypeError: The event contains a value that JSON cannot represent.
+        ValueError: The event contains a NaN or an infinity.
     """
     if isinstance(event, (bytes, bytearray, memoryview)):
-        # Between values a line end is white space, and a carriage return is too. Within a string both are wrong, and stay so.
+        # Between values, line feed and carriage return are both white space. Within a string, both are invalid, so the error remains.
         return bytes(event).replace(b"\n", b"\r") + b"\n"
     if isinstance(event, str):
         return to_line(event.encode("utf-8", "surrogatepass"))
@@ -72,7 +72,7 @@ def to_line(event: Any) -> bytes:
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:
-        # Half of a surrogate pair: only an escape can say it.
+        # A lone surrogate: only an escape can represent it.
         escaped = json.dumps(event, default=_plain, allow_nan=False, separators=(",", ":"))
         return _NUMBER.sub(r"\1", escaped).encode() + b"\n"
 
@@ -81,8 +81,8 @@ _PIECE = 64 << 10
 
 
 def chunks(events: Iterable[Any]) -> Iterator[Tuple[bytes, int]]:
-    """Events as pieces of lines. What is there already, a list or an Arrow batch, goes in larger ones; of a generator each
-    event goes at once, since the next may depend on its verdict."""
+    """Yields events as chunks of lines, with the number of lines in each. A list or an Arrow batch makes large chunks.
+    An event of a generator is a chunk of its own, since the next event may depend on its verdict."""
     if isinstance(events, (list, tuple)):
         yield from _pieces(events)
         return
@@ -96,7 +96,7 @@ def chunks(events: Iterable[Any]) -> Iterator[Tuple[bytes, int]]:
 
 
 def _pieces(events: Iterable[Any]) -> Iterator[Tuple[bytes, int]]:
-    """Events that are all there. An event that cannot be written ends it, once those before it have gone."""
+    """Yields large chunks. If an event cannot be written, raises its error after a chunk with the events before it."""
     piece: List[bytes] = []
     size = 0
     try:

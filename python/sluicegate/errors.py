@@ -6,17 +6,17 @@ from typing import Any, Optional
 
 
 class SluicegateError(Exception):
-    """The base of all exceptions of this package."""
+    """The base class of all exceptions of this package."""
 
 
 class LoadError(SluicegateError):
-    """The transformation, or an option, cannot be used. The text is the one that the command prints."""
+    """The transformation or an option is invalid. The text is the error message of the command."""
 
 
 class ProcessDied(SluicegateError):
-    """The process ended before it had answered everything.
+    """The process ended before it had answered every event.
 
-    ``answered`` events have their verdict; ``sent`` were written to it.
+    ``sent`` is the number of events written to the process, ``answered`` the number of events that have a verdict.
     """
 
     def __init__(self, message: str, sent: int, answered: int) -> None:
@@ -26,7 +26,7 @@ class ProcessDied(SluicegateError):
 
 
 class TransformationFailed(SluicegateError):
-    """An event failed, and ``on_failure="raise"`` was asked for."""
+    """An event failed, and ``on_failure`` is ``"raise"``."""
 
     def __init__(self, message: str, index: int, failure: Optional[Any] = None) -> None:
         super().__init__(message)

@@ -1,18 +1,18 @@
-"""The answers of ``sluicegate run --emit framed``: a verdict line for each event, and behind it the events that go out, a line each."""
+"""Reads the output of ``sluicegate run --emit framed``: a verdict line for each event, followed by its output events, one per line."""
 
 from __future__ import annotations
 
 from typing import Iterator, List, Tuple
 
 OK = b'{"verdict":"ok","count":'
-"""How the verdict on an event that goes out begins. A number and a brace end it."""
+"""The start of the verdict on an event with outputs. Their number and a brace follow."""
 
 Answer = Tuple[bytes, List[bytes]]
-"""A verdict line and the events behind it, without line ends."""
+"""A verdict line and the output events that follow it, without line ends."""
 
 
 class Answers:
-    """Takes apart what the command writes, in blocks of any size. Nothing is parsed: events keep all digits of their numbers."""
+    """Splits the command's output, which is passed in blocks of any size. Does not parse the events, so numbers keep all their digits."""
 
     def __init__(self) -> None:
         self._rest: List[bytes] = []
@@ -21,7 +21,7 @@ class Answers:
         self._missing = 0
 
     def feed(self, block: bytes) -> List[Answer]:
-        """The answers that are complete with this block."""
+        """Returns the answers that this block completes."""
         found: List[Answer] = []
         verdict, events, missing = self._verdict, self._events, self._missing
         for line in self._lines(block):
@@ -38,7 +38,7 @@ class Answers:
         return found
 
     def _lines(self, block: bytes) -> Iterator[bytes]:
-        """The lines that end in this block. `split` would take ten times as long: it looks at each byte by itself."""
+        """Yields the lines that end in this block. `split` would take ten times as long, because it checks byte by byte."""
         start = 0
         while (end := block.find(b"\n", start)) >= 0:
             line = block[start:end]

@@ -1,4 +1,4 @@
-"""One run of the command: a thread feeds it, another keeps what it says, and the caller reads its answers."""
+"""One run of the command: a thread feeds it, another thread keeps its error messages, and the caller reads its answers."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from .errors import LoadError, ProcessDied
 from .framing import Answer, Answers
 
 Chunk = Tuple[Union[bytes, memoryview], int]
-"""A piece of the input, and how many lines end in it."""
+"""A piece of the input, and the number of lines that end in it."""
 
 MAX_ERROR_TEXT = 64 << 10
-# What any user may have. Of large events the default holds nine, and each end waits for the other.
+# The maximum for unprivileged users. The default size holds only nine large events, so both ends would often wait for each other.
 _PIPE_SIZE = 1 << 20
-# How much is read at once. It stays in the processor's caches until it is taken apart.
+# The number of bytes read at once. So few stay in the processor's caches until they are split into lines.
 _BLOCK = 256 << 10
 
-# The command looks at the first lines of its input and refuses what is CSV, UTF-16 or compressed. That helps people with a file; here the
-# first event may be a bad one like any other. A blank line in front, whose verdict is not passed on, keeps it from looking.
+# The command checks the first lines of its input and rejects CSV, UTF-16 and compressed data. That helps users who pass a file. Here, the
+# first event may be invalid like any other event. A blank line before it turns the check off. Its verdict is not passed on.
 FIRST = b"\n"
 
 
 def check_end(code: int, sent: int, answered: int, said: bytes) -> None:
-    """Raises unless a process has ended well and answered everything.
+    """Raises an error unless the process has succeeded and answered every line.
 
     Args:
-        code: Its exit code, a signal's number with a minus.
-        sent: How many lines it was sent.
-        answered: How many it answered.
-        said: What it wrote to standard error.
+        code: The exit code, or the negative number of a signal.
+        sent: The number of lines written to the process.
+        answered: The number of lines that it has answered.
+        said: Its standard error.
     """
     text = said.decode(errors="replace").strip()
     if code == 2 and answered == 0:
@@ -42,12 +42,12 @@ def check_end(code: int, sent: int, answered: int, said: bytes) -> None:
 
 
 class Process:
-    """A process that is being fed.
+    """A running process that gets lines and answers them.
 
     Args:
-        arguments: The command and its arguments; it has to write framed verdicts.
-        chunks: What it is fed with.
-        folder: Where it runs. Paths in its messages are relative to it.
+        arguments: The command and its arguments. It must write framed verdicts.
+        chunks: Its input.
+        folder: Its working directory. Paths in its messages are relative to this folder.
     """
 
     def __init__(self, arguments: List[str], chunks: Iterable[Chunk], folder: Optional[str] = None) -> None:
@@ -68,7 +68,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The supervisor's process id."""
+        """The process ID of the supervisor."""
         return self._process.pid
 
     def _feed(self, chunks: Iterable[Chunk]) -> None:
@@ -77,18 +77,18 @@ class Process:
         try:
             stdin.write(FIRST)
             for lines, count in chunks:
-                # Counted first: a line that was written in part may be answered.
+                # Counted before the write: a line that was written in part may be answered.
                 self._sent += count
                 rest = memoryview(lines)
                 while rest:
-                    # A signal may end a write half-way.
+                    # A signal may interrupt a write.
                     rest = rest[stdin.write(rest) :]
                 if self._closed:
                     break
         except BrokenPipeError:
-            # The process is gone; the reader says why.
+            # The process has ended. The reader reports the reason.
             pass
-        except BaseException as error:  # noqa: B902 - it is raised again where the verdicts are read
+        except BaseException as error:  # noqa: B902 - raised again where the verdicts are read
             self._error = error
         finally:
             try:
@@ -103,12 +103,12 @@ class Process:
             self._said = (self._said + piece)[-MAX_ERROR_TEXT:]
 
     def answers(self) -> Iterator[Answer]:
-        """The answers, one for each line that was fed, in order.
+        """Yields one answer per input line, in order.
 
         Raises:
-            LoadError: The code does not load, or an option is wrong.
-            ProcessDied: The process ended before every line was answered.
-            Exception: Whatever the chunks raise, once all lines before it are answered.
+            LoadError: The code does not load, or an option is invalid.
+            ProcessDied: The process ended before it had answered every line.
+            Exception: An error that the chunks raise, after all lines before it are answered.
         """
         stdout = self._process.stdout
         assert stdout is not None
@@ -131,10 +131,10 @@ class Process:
             raise self._error
 
     def close(self) -> None:
-        """Ends the process at once, unless it has ended."""
+        """Kills the process if it is still running."""
         self._closed = True
         if self._process.poll() is None:
-            # Its workers end with it. A request to end would let it finish events that are not read any more.
+            # Its workers end with it. After a request to stop, it would first finish events whose verdicts are no longer read.
             self._process.kill()
             self._process.wait()
         for pipe in (self._process.stdout, self._process.stderr):

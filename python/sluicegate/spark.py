@@ -1,7 +1,7 @@
-"""A transformation over a Spark DataFrame, batch or streaming.
+"""Runs a transformation over a Spark DataFrame, batch or streaming.
 
-Each partition has one process of its own, with one worker, that a thread feeds with Arrow batches. Nothing is written on executors: what
-failed is a column. See ``docs/spark.md``.
+Each partition has its own process with one worker. A thread feeds it with Arrow batches. Executors write no files: failures are a
+column of the result. See ``docs/spark.md``.
 """
 
 from __future__ import annotations
@@ -40,23 +40,24 @@ _ANSWER = [
     StructField("failure", StringType(), True),
 ]
 _NAMES = [field.name for field in _ANSWER]
-# How many bytes of events an Arrow batch of answers holds, roughly. Its offsets have 32 bits; less stays in the processor's caches.
+# The approximate number of bytes of events per Arrow batch of answers. Its offsets have 32 bits, and a small batch stays in the
+# processor's caches.
 _MAX_BATCH = 2 << 20
-# How many bytes of events are joined and written at once, roughly. They stay in the processor's caches.
+# The approximate number of bytes of events that are joined and written at once. So few bytes stay in the processor's caches.
 _CHUNK = 256 << 10
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What a task needs to know. It travels with the task, so it holds nothing large."""
+    """The parameters of a task. Spark sends them with every task, so they contain nothing large."""
 
     archive: str
-    """The name of the archive that holds the code."""
+    """The name of the archive with the code."""
     path: str
     libraries: Union[List[str], Dict[str, str]]
     code: str
     keep: Dict[str, int]
-    """Which columns stay, with their place in the batches. The events are at place 0."""
+    """The kept columns, with their index in the batches. The events have index 0."""
     options: Dict[str, Any]
 
 
@@ -73,17 +74,17 @@ def transform(
     allow_net: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> DataFrame:
-    """Runs a transformation over every row; each row of ``df`` gives one row.
+    """Runs a transformation over every row. Each row of ``df`` gives one row.
 
-    The code is loaded here first, so that a mistake in it is told before any task runs. It is shipped to the executors as an archive. They
-    need this package: see :func:`install`.
+    The code is first loaded on the driver, so errors in it are reported before any task runs. Then it is sent to the executors as an
+    archive. The executors need this package, see :func:`install`.
 
     Args:
         df: A DataFrame, batch or streaming.
         path: The JavaScript or TypeScript file.
-        libraries: Folders of libraries, or a mapping of handles to files.
-        column: The column that holds the events as JSON, of type string or binary. A null is an event that fails.
-        keep: Which other columns stay, all unless it is said.
+        libraries: Folders of libraries, or a mapping from library names to files.
+        column: The column with the events as JSON, of type string or binary. A null is an event that fails.
+        keep: The other columns to keep, by default all of them.
         limits, metadata, credentials, allow_net, options: As for :class:`sluicegate.Transformation`.
 
     Returns:
@@ -92,7 +93,7 @@ def transform(
 
     Raises:
         LoadError: The code does not load.
-        ValueError: A column is missing or of the wrong type, or has the name of one that is added; or an option is set here itself.
+        ValueError: A column is missing, has the wrong type, or has the name of an added column. Or this function sets an option itself.
     """
     kept = [name for name in df.columns if name != column] if keep is None else list(keep)
     schema = _schema(df, column, kept)
@@ -114,18 +115,18 @@ def transform(
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return _task(job, batches)
 
-    # Under plain names: PySpark itself takes a dot in one for a field of a struct.
+    # Rename the columns: PySpark interprets a dot in a name as access to a struct field.
     rows = df.select(*(_named(name).alias(f"c{number}") for number, name in enumerate(needed)))
     return rows.mapInArrow(task, schema)
 
 
 def explode(transformed: DataFrame, *, schema: Union[StructType, str, None] = None, column: str = "event") -> DataFrame:
-    """One row for each event that goes out, with the kept columns; rows that were dropped or failed give none.
+    """Returns one row per output event, with the kept columns. Dropped and failed rows give no row.
 
     Args:
-        transformed: What :func:`transform` gave.
-        schema: If it is said, events become structs of this schema. Otherwise they stay JSON strings.
-        column: What the column of events is called.
+        transformed: The result of :func:`transform`.
+        schema: The schema of structs that the events become. By default they stay JSON strings.
+        column: The name of the events' column.
     """
     kept = [_named(name) for name in transformed.columns if name not in _NAMES]
     event = F.explode("events").alias(column)
@@ -134,9 +135,9 @@ def explode(transformed: DataFrame, *, schema: Union[StructType, str, None] = No
 
 
 def install(spark: SparkSession) -> None:
-    """Ships this package and its command to the executors of a session, where they cannot be installed beforehand.
+    """Sends this package and its command to the executors of a session, for clusters where you cannot install them.
 
-    It costs each executor one download of the command, some 70 MB. Executors have to be x86-64 Linux with Python and pyarrow.
+    Each executor downloads the command once, about 70 MB. Executors must run x86-64 Linux with Python and pyarrow.
     """
     context = spark.sparkContext
     folder = _folder("sluicegate-package")
@@ -151,19 +152,19 @@ def install(spark: SparkSession) -> None:
 
 
 def _folder(name: str) -> Path:
-    """A folder for what is shipped. Executors fetch it when they need it, so it stays as long as the session."""
+    """Creates a folder for files to send. Executors fetch them when they need them, so the folder exists as long as the session."""
     folder = Path(SparkFiles.getRootDirectory()) / "shipped" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _named(name: str) -> Any:
-    """The column of this very name; a dot in it means nothing."""
+    """Returns the column of exactly this name. A dot in the name has no special meaning."""
     return F.col(f"`{name}`")
 
 
 def _schema(df: DataFrame, column: str, kept: List[str]) -> StructType:
-    """What comes out, once all names are known to be right."""
+    """Checks the columns and returns the schema of the result."""
     fields = {field.name: field for field in df.schema.fields}
     for name in [column, *kept]:
         if name not in fields:
@@ -183,7 +184,7 @@ def _schema(df: DataFrame, column: str, kept: List[str]) -> StructType:
 def _gather(
     folder: Path, path: PathLike, libraries: Union[Sequence[PathLike], Mapping[str, PathLike], None]
 ) -> Tuple[str, Union[List[str], Dict[str, str]]]:
-    """Copies the code into a folder; the answer is its paths there."""
+    """Copies the code into a folder. Returns its paths there."""
     source = Path(path)
     shutil.copyfile(source, folder / source.name)
     if isinstance(libraries, Mapping):
@@ -200,7 +201,7 @@ def _gather(
 
 
 def _ship(spark: SparkSession, folder: Path) -> str:
-    """Sends a folder to the executors as an archive; the answer is its name there, which its content determines."""
+    """Sends a folder to the executors as an archive. Returns the archive's name, which is derived from its content."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(folder.rglob("*")):
@@ -216,14 +217,14 @@ def _ship(spark: SparkSession, folder: Path) -> str:
 
 
 def _command() -> None:
-    """Finds the command that :func:`install` has shipped, unless there is another."""
+    """Uses the command that :func:`install` has sent, unless ``SLUICEGATE_BIN`` names another one."""
     shipped = Path(SparkFiles.get("sluicegate"))
     if "SLUICEGATE_BIN" not in os.environ and shipped.is_file():
         os.environ["SLUICEGATE_BIN"] = str(shipped)
 
 
 def _task(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Runs on an executor, over one partition."""
+    """Transforms one partition, on an executor."""
     _command()
     context = TaskContext.get()
     origin = f"partition {context.partitionId()}" if context is not None else "partition"
@@ -242,7 +243,7 @@ def _task(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
         offset = 0
         for answer in found:
             try:
-                # What is answered was put here before it was sent.
+                # Every batch was queued before its events were sent.
                 batch, lines = pending.get_nowait()
             except Empty:
                 raise ProcessDied("sluicegate answered more events than it was sent", first - 1, first) from None
@@ -252,7 +253,7 @@ def _task(job: _Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
 
 
 class _Lines:
-    """A column of events as lines of JSON. A null is written as one, which no event is."""
+    """A column of events as lines of JSON. A null becomes ``null``, which is not an event and fails."""
 
     def __init__(self, column: pa.Array) -> None:
         values = column.cast(pa.large_binary())
@@ -264,10 +265,10 @@ class _Lines:
         self._data = memoryview(data or b"")
 
     def chunks(self) -> Iterator[Chunk]:
-        """All lines, in pieces."""
+        """Yields all lines in chunks."""
         start = 0
         while start < self._rows:
-            # At least one, however large.
+            # At least one line, of any size.
             until = max(bisect_right(self._at, self._at[start] + _CHUNK) - 1, start + 1)
             yield self._joined(start, until), until - start
             start = until
@@ -276,17 +277,17 @@ class _Lines:
         at = self._at[start : until + 1]
         events: List[Any] = [self._data[begin:end] for begin, end in zip(at, at[1:])]
         if b"\n" in self._data[at[0] : at[-1]].tobytes():
-            # White space between values stays white space; within a string either is wrong.
+            # Between values, both characters are white space. Within a string, both are invalid.
             events = [event.tobytes().replace(b"\n", b"\r") for event in events]
         events.append(b"")
         return b"\n".join(events)
 
     def line(self, row: int) -> bytes:
-        """One line, without its end."""
+        """Returns a line without its line end."""
         return self._joined(row, row + 1)[:-1]
 
     def offset(self, row: int) -> int:
-        """Where a row's line begins."""
+        """Returns the offset of a row's line."""
         return self._at[row] - self._at[0] + row
 
 
@@ -310,7 +311,7 @@ class _Answers:
         self._failures: List[Optional[str]] = []
 
     def read(self, answer: Answer, rest: Iterator[Answer]) -> Iterator[pa.RecordBatch]:
-        """Reads the answers on all rows, the first of which is here already."""
+        """Reads the answers for all rows. ``answer`` is the first one."""
         size = 0
         for row, (line, events) in enumerate(chain([answer], islice(rest, self._batch.num_rows - 1))):
             if size > _MAX_BATCH:
@@ -329,7 +330,7 @@ class _Answers:
         yield self._made(self._batch.num_rows)
 
     def _take(self, line: bytes, row: int) -> None:
-        """Takes the verdict on a row that has no events."""
+        """Adds the verdict on a row without output events."""
         found: Dict[str, Any] = json.loads(line)
         kind = kind_of(found)
         del found["verdict"]
@@ -346,7 +347,7 @@ class _Answers:
         offsets = pa.array(accumulate(map(len, self._flat), initial=0), pa.int32())
         text = pa.py_buffer(b"".join(self._flat))
         events = pa.StringArray.from_buffers(len(self._flat), offsets.buffers()[1], text)
-        # Spark has said that neither the list nor its items are ever null.
+        # In the schema, neither the list nor its items are nullable.
         listed = pa.ListArray.from_arrays(pa.array(self._ends, pa.int32()), events)
         answer = [pa.array(self._verdicts, pa.string()), listed, pa.array(self._failures, pa.string())]
         columns = [*(rows.column(place) for place in self._job.keep.values()), *answer]

@@ -1,4 +1,4 @@
-"""A transformation, run by the command ``sluicegate``."""
+"""Runs a transformation with the command ``sluicegate``."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 def binary() -> str:
-    """The path of the command: ``SLUICEGATE_BIN``, the one that was installed with this package, or the one on the path.
+    """Returns the path of the command: ``SLUICEGATE_BIN``, the command installed with this package, or the one on ``PATH``.
 
     Raises:
-        SluicegateError: There is none.
+        SluicegateError: The command is not installed.
     """
     named = os.environ.get("SLUICEGATE_BIN")
     if named:
@@ -42,7 +42,7 @@ def binary() -> str:
     return found
 
 
-# Verdicts are paired with events by their number. Flags win over a file and over variables.
+# Verdicts are paired with events by their number, which depends on these flags. Flags override a file and variables.
 _PINNED = {
     "--emit": "framed",
     "--input-format": "lines",
@@ -53,7 +53,7 @@ _PINNED = {
 
 
 def _refuse(options: Sequence[str]) -> None:
-    """Raises if an option is one of those that are pinned, or ends them."""
+    """Raises an error if an option is pinned or is ``--``, which ends the options."""
     for option in options:
         name = "--output" if option.startswith("-o") else option.partition("=")[0]
         if name in _PINNED:
@@ -67,18 +67,18 @@ class Transformation:
 
     Args:
         path: The JavaScript or TypeScript file.
-        libraries: Folders of libraries, or a mapping of handles to files.
-        limits: ``cpu``, ``wall``, ``heap``, ``output``, ``line`` and ``log``, as the command takes them:
+        libraries: Folders of libraries, or a mapping from library names to files.
+        limits: ``cpu``, ``wall``, ``heap``, ``output``, ``line`` and ``log``, in the format of the command's flags:
             ``{"cpu": "200ms", "heap": "64MiB"}``.
-        workers: How many worker processes, 0 for one per core.
-        metadata: What ``metadata(event)`` answers for every event.
-        credentials: What ``getCredential(key)`` answers.
-        allow_net: The hosts that the code may ask.
-        on_failure: ``"yield"`` gives failed events as verdicts; ``"raise"`` ends at the first one with
-            :class:`TransformationFailed`.
-        options: Further flags of ``sluicegate run``. Those that verdicts are paired by (``--emit``, ``--input-format``,
-            ``--chunk-header``, ``--unordered`` and ``--output``) are set here, whatever a file or the environment says.
-        folder: Where the command runs, the current folder if it is not said. ``path`` and ``libraries`` start there.
+        workers: The number of worker processes, or 0 for one per core.
+        metadata: The result of ``metadata(event)`` for every event.
+        credentials: The values that ``getCredential(key)`` returns, by key.
+        allow_net: The hosts that the code may send requests to.
+        on_failure: With ``"yield"``, a failed event gives a verdict. With ``"raise"``, the run ends at the first failed
+            event and raises :class:`TransformationFailed`.
+        options: Further flags of ``sluicegate run``. This class sets the flags that pair verdicts with events (``--emit``,
+            ``--input-format``, ``--chunk-header``, ``--unordered`` and ``--output``), whatever a file or the environment says.
+        folder: The command's working directory, by default the current folder. ``path`` and ``libraries`` are relative to it.
 
     Example:
         >>> code = "export function transformEvent(event) { return event.paid ? event : null; }"
@@ -127,7 +127,7 @@ class Transformation:
 
     @classmethod
     def from_source(cls, code: str, **options: Any) -> "Transformation":
-        """A transformation from its text."""
+        """Creates a transformation from its source text."""
         folder = tempfile.TemporaryDirectory(prefix="sluicegate-")
         path = Path(folder.name) / "transform.js"
         path.write_text(code, encoding="utf-8")
@@ -140,7 +140,7 @@ class Transformation:
         return made
 
     def _file(self, name: str, text: str) -> str:
-        """A file that only this user can read."""
+        """Writes a file that only this user can read."""
         folder = tempfile.TemporaryDirectory(prefix="sluicegate-")
         self._folders.append(folder)
         path = Path(folder.name) / name
@@ -155,7 +155,7 @@ class Transformation:
         self.close()
 
     def close(self) -> None:
-        """Ends what is still under way."""
+        """Kills the processes that are still running, and deletes temporary files."""
         for run in self._runs:
             run.close()
         self._runs.clear()
@@ -164,13 +164,13 @@ class Transformation:
         self._folders.clear()
 
     def start(self, lines: Iterable[Chunk]) -> Process:
-        """Starts a process over JSON lines, in pieces, each with the number of lines that end in it. For hosts that have lines already."""
+        """Starts a process for chunks of JSON lines, each with the number of lines that end in it. For callers that already have lines."""
         run = Process(self._arguments, lines, self._cwd)
         self._runs.append(run)
         return run
 
     def check(self) -> str:
-        """Loads the code without running it; the answer is its hash, which dead letters carry.
+        """Loads the code without running it. Returns its hash, which dead letters contain.
 
         Raises:
             LoadError: The code does not load.
@@ -183,19 +183,19 @@ class Transformation:
 
             done = run("--json")
             if done.returncode != 0:
-                # Once more, for people.
+                # Run again for a message in plain text.
                 done = run()
                 raise LoadError((done.stderr or done.stdout).strip())
             self._hash = str(json.loads(done.stdout)["codeHash"])
         return self._hash
 
     def dead_letter(self, verdict: Verdict, event: Any, **origin: Any) -> str:
-        """A failed event as the line that ``sluicegate replay`` runs again: why it failed, where, and the event itself.
+        """Returns a failed event as a dead letter, which ``sluicegate replay`` runs again: the reason, the origin and the event.
 
         Args:
-            verdict: The verdict, which has to be a failure.
-            event: The event as it was given.
-            origin: ``file``, ``line`` and ``offset``, where the event stood. Without them the line is its number in this run.
+            verdict: The verdict, which must be a failure.
+            event: The event as it was passed to the run.
+            origin: ``file``, ``line`` and ``offset`` of the event. By default, ``line`` is the event's number in this run.
         """
         if verdict.failure is None:
             raise ValueError(f"event {verdict.index} did not fail: it was {verdict.verdict}")
@@ -203,9 +203,9 @@ class Transformation:
         return letter(verdict.failure.as_dict(), to_line(event)[:-1], self._path, self.check(), **origin)
 
     async def stream(self, events: Union[AsyncIterable[Any], Iterable[Any]]) -> AsyncGenerator[Verdict, None]:
-        """The same as calling it, for asyncio: an event loop goes on while events are waited for and transformed.
+        """Runs the transformation over events, as a call does, but for asyncio. It does not block the event loop.
 
-        Leave it early with ``contextlib.aclosing``, as any asynchronous generator.
+        To leave it early, use ``contextlib.aclosing``, as for any asynchronous generator.
         """
         async with aclosing(answers(self._arguments, events, self._cwd)) as found:
             index = 0
@@ -221,16 +221,16 @@ class Transformation:
         return verdict
 
     def __call__(self, events: Iterable[Any]) -> Generator[Verdict, None, None]:
-        """Runs the transformation over events; one verdict comes for each, in order, as soon as it is there.
+        """Runs the transformation over events. Yields one verdict per event, in order, as soon as it is known.
 
-        An event is a ``dict``, JSON as ``bytes`` or ``str``, or an Arrow table or batch, which gives an event for each row. A
-        generator that is closed early ends the process.
+        An event is a ``dict``, or JSON as ``bytes`` or ``str``. An Arrow table or batch has one event per row. Closing the
+        generator early kills the process.
 
         Raises:
             LoadError: The code does not load.
-            ProcessDied: The process ended before every event was answered.
-            TransformationFailed: An event failed, with ``on_failure="raise"``.
-            Exception: Whatever ``events`` raises, once all events before it have their verdict.
+            ProcessDied: The process ended before it had answered every event.
+            TransformationFailed: An event failed, and ``on_failure`` is ``"raise"``.
+            Exception: An error that ``events`` raises, after all events before it have their verdict.
         """
         run = self.start(chunks(events))
         try:
@@ -243,6 +243,6 @@ class Transformation:
 
 
 def version() -> Dict[str, str]:
-    """The version of the command."""
+    """Returns the version of the command."""
     text = subprocess.run([binary(), "--version"], check=True, capture_output=True, text=True).stdout
     return {"sluicegate": text.split()[1]}

@@ -1,4 +1,4 @@
-"""What comes back for an event."""
+"""The result for one event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Failure:
     """Why an event failed."""
 
     kind: str
-    """``exception``, ``timeout``, ``memory``, ``bad_return``, ``invalid_json``, …; stable, for programs."""
+    """``exception``, ``timeout``, ``memory``, ``bad_return``, ``invalid_json``, … These names are stable, so programs can rely on them."""
     message: str
     """One sentence for people."""
     name: Optional[str] = None
@@ -28,7 +28,7 @@ class Failure:
     column: Optional[int] = None
 
     def as_dict(self) -> Dict[str, Any]:
-        """What is known of it, as verdict lines and dead letters write it."""
+        """Returns the known fields, as in verdict lines and dead letters."""
         return {key: value for key, value in self.__dict__.items() if value is not None}
 
 
@@ -37,27 +37,27 @@ class Verdict:
     """The verdict on one event."""
 
     index: int
-    """The event's place among those that were given, from 0."""
+    """The event's position in the input, from 0."""
     verdict: str
     """``ok``, ``dropped`` or ``failed``."""
     failure: Optional[Failure] = None
-    """Why it failed, if it did."""
+    """Why the event failed, if it did."""
     lines: List[bytes] = field(default_factory=list, repr=False)
-    """What goes out, as JSON. Numbers have all their digits, which ``events`` may round."""
+    """The output events as JSON. Numbers keep all their digits, while ``events`` may round them."""
 
     @cached_property
     def events(self) -> List[Any]:
-        """What goes out. Empty unless ``verdict`` is ``ok``."""
+        """The output events. Empty unless ``verdict`` is ``ok``."""
         return [json.loads(text) for text in self.lines]
 
     @property
     def ok(self) -> bool:
-        """Whether the event went out."""
+        """Whether ``verdict`` is ``ok``."""
         return self.verdict == "ok"
 
 
 def parse(line: bytes, events: List[bytes], index: int) -> Verdict:
-    """Reads a verdict line, with the events behind it."""
+    """Parses a verdict line, with the output events that follow it."""
     if line.startswith(OK):
         return Verdict(index, "ok", None, events)
     found: Dict[str, Any] = json.loads(line)
@@ -69,10 +69,10 @@ def parse(line: bytes, events: List[bytes], index: int) -> Verdict:
 
 
 def kind_of(found: Dict[str, Any]) -> str:
-    """The verdict on an event of which nothing goes out.
+    """Returns the verdict on an event without outputs.
 
     Raises:
-        SluicegateError: It is another one. Outputs that are not framed would be lost.
+        SluicegateError: The verdict is another one. Outputs that are not framed would be lost.
     """
     kind = found.get("verdict")
     if kind in ("dropped", "failed"):
@@ -83,16 +83,16 @@ def kind_of(found: Dict[str, Any]) -> str:
 def letter(
     failure: Dict[str, Any], event: bytes, transformation: str, code: str, *, file: Optional[str] = None, line: int = 1, offset: int = 0
 ) -> str:
-    """A dead letter, as ``sluicegate run --errors`` writes it, without the line end.
+    """Returns a dead letter, as ``sluicegate run --errors`` writes it, without the line end.
 
     Args:
-        failure: What a verdict line says of it.
+        failure: The fields of its verdict line.
         event: The event's line.
         transformation: The transformation's name.
-        code: The hash of its code.
-        file: What the event came from.
-        line: Its number there, from 1.
-        offset: The offset of its first byte there.
+        code: The hash of the transformation's code.
+        file: The file that the event was read from.
+        line: The number of its line, from 1.
+        offset: The offset of its first byte.
     """
     record: Dict[str, Any] = {"input_line": line, "input_offset": offset, **failure, "transformation": transformation, "code": code}
     if file is not None:

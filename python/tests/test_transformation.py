@@ -1,4 +1,4 @@
-"""Drives the real command. SLUICEGATE_BIN names it where it is not installed."""
+"""Tests with the real command. If it is not installed, SLUICEGATE_BIN must name it."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_verdict_comes_before_the_next_event_is_asked_for() -> None:
     def events() -> Iterator[Any]:
         for n in range(5):
             yield {"n": n}
-            # Only a verdict lets the next event come.
+            # The next event comes only after a verdict.
             while len(answered) <= n:
                 condition.wait(timeout=60)
 
@@ -320,7 +320,7 @@ def test_an_error_in_a_loop_of_asyncio_ends_the_run() -> None:
     async def main() -> None:
         with sluicegate.Transformation.from_source(IDENTITY, workers=1) as transformation:
             async for verdict in transformation.stream(endless()):
-                # By then more answers are there than asyncio reads ahead.
+                # By then, there are more answers than asyncio reads ahead.
                 assert verdict.index < 50
 
     with pytest.raises(AssertionError):
@@ -351,7 +351,7 @@ def test_lines_keep_what_python_would_round() -> None:
     assert several.lines == [event.replace(b"{", b'{"two":1,', 1), b'{"made":true}', event.replace(b"{", b'{"two":1,', 1)]
 
 
-# Slow at times, so that results that leave as they come leave in another order.
+# Some events are slow, so unordered results would be in another order.
 AT_TIMES_SLOW = "export function transformEvent(event) { if (event.n % 100 === 0) for (const end = Date.now() + 30; Date.now() < end; ); return event; }"
 
 
