@@ -1,4 +1,4 @@
-"""Runs a command and says what it cost, all its processes together."""
+"""Runs a command and measures the time and memory of all its processes."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass
 class Cost:
-    """Of one run: seconds on the clock, seconds of CPU, the largest process's memory."""
+    """The cost of one run: wall time and CPU time in seconds, and the memory of its largest process in bytes."""
 
     wall: float
     cpu: float
@@ -18,8 +18,8 @@ class Cost:
 
 
 def run(command, env, stdin, stdout):
-    """Starts `command` on open files, and waits. wait4 counts a process's reaped children with it, and
-    every program here reaps its own."""
+    """Runs `command` with open files as its input and output. wait4 includes the child processes that a
+    process has reaped, and every program here reaps its own."""
     command = [str(word) for word in command]
     null = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -35,7 +35,7 @@ def run(command, env, stdin, stdout):
 
 
 def on_file(command, env, path, output=os.devnull):
-    """`run` with a file as standard input, the output thrown away unless a file is named."""
+    """Calls `run` with a file as standard input. Discards the output unless `output` names a file."""
     stdin = os.open(path, os.O_RDONLY)
     stdout = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
@@ -46,7 +46,7 @@ def on_file(command, env, path, output=os.devnull):
 
 
 def on_line(command, env, line):
-    """`run` with one line through a pipe, as `echo` would feed it."""
+    """Calls `run` with one line through a pipe, as with `echo`."""
     reader, writer = os.pipe()
     stdout = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -59,8 +59,8 @@ def on_line(command, env, line):
 
 
 def same_json(one, other):
-    """Whether two files hold the same JSON texts in the same order: None, or where they part. Numbers
-    are compared as doubles, since all but sluicegate round them to that."""
+    """Compares two files of JSON lines. Returns None if they are equal, or a message with the first
+    difference. Compares numbers as doubles, since all programs except sluicegate round them to doubles."""
     with open(one, 'rb') as a, open(other, 'rb') as b:
         number = 0
         while True:
@@ -77,7 +77,7 @@ def same_json(one, other):
 
 
 def ratios(costs, reference, field):
-    """The median of the ratios within each round, with the least and the largest of them: what else the
-    machine does in a round hits both."""
+    """Returns the median, the minimum and the maximum of the ratios within each round. Other work on the
+    machine during a round affects both programs."""
     each = [getattr(c, field) / getattr(r, field) for c, r in zip(costs, reference)]
     return median(each), min(each), max(each)

@@ -1,7 +1,7 @@
-"""The programs that sluicegate is compared with: how each is installed, and how it is called.
+"""The programs that sluicegate is compared with: how to install and call them.
 
-Everything comes from package registries through their own clients, into one cache folder outside the
-repository. A program that can't be had is left out, and the reason is kept for the report.
+The clients of package registries install everything into one cache folder outside the repository. A program
+that cannot be installed is left out, and the report gives the reason.
 """
 
 import json
@@ -19,11 +19,11 @@ SAYABLE = ['small', 'wide', 'cjk', 'filter']
 
 
 class Unavailable(Exception):
-    """A program that has to be left out, and why."""
+    """Raised with the reason why a program must be left out."""
 
 
 class Program:
-    """A name, what it is, and its command line for a workload (None: it can't do that one)."""
+    """A program: its name, its version, and its command line for a workload (None if it can't run the workload)."""
 
     def __init__(self, name, version, command, env=None, start=None):
         self.name = name
@@ -34,7 +34,7 @@ class Program:
 
 
 class Installer:
-    """Finds or installs programs; `left_out` says which could not be had."""
+    """Finds or installs programs. `left_out` lists the programs that are not available, with the reasons."""
 
     def __init__(self, cache, timeout):
         self.cache = cache
@@ -42,7 +42,7 @@ class Installer:
         self.left_out = []
 
     def attempt(self, name, install):
-        """What `install` gives, or nothing with the reason noted."""
+        """Returns the programs that `install` returns. If it fails, records the reason and returns an empty list."""
         try:
             return install()
         except Unavailable as error:
@@ -52,7 +52,7 @@ class Installer:
         return []
 
     def client(self, command, env=None, cwd=None):
-        """Runs a registry's client; its output goes to a log beside the cache's contents."""
+        """Runs a registry's client. Appends its output to a log in the cache folder."""
         if shutil.which(command[0], path=(env or os.environ).get('PATH')) is None:
             raise Unavailable(f'there is no {command[0]} here')
         with open(self.cache / 'install.log', 'ab') as log:
@@ -82,7 +82,7 @@ class Installer:
         return Program(name, f'Node {version([node, "--version"])}', command, start=command)
 
     def newest_node(self):
-        """The newest Node that the npm registry carries: the package `node`, which brings a binary."""
+        """Installs the newest Node from the npm registry: the package `node`, which contains a binary."""
         folder = self.npm_folder()
         node = folder / 'node_modules' / 'node' / 'bin' / 'node'
         if not node.exists():
@@ -143,7 +143,7 @@ class Installer:
         return [Program('vrl', self.installed('vrl'), command)]
 
     def installed(self, crate):
-        """A crate's release, of programs that will not say it themselves."""
+        """Returns the version of an installed crate, for programs that do not print it."""
         crates = (self.cache / 'cargo' / '.crates.toml').read_text()
         return next(line.split('(')[0].strip(' "') for line in crates.splitlines() if line.startswith(f'"{crate} '))
 
@@ -156,7 +156,7 @@ class Installer:
 
 
 def filter_program(name, binary, flags, extension):
-    """jq's command line, which jaq shares."""
+    """A program with jq's command line: jq or jaq."""
 
     def command(_transformation, workload):
         if workload not in SAYABLE:
@@ -167,7 +167,7 @@ def filter_program(name, binary, flags, extension):
 
 
 def sluicegate(binary):
-    """Ours, with one worker and with the default number of them."""
+    """sluicegate with one worker, and with the default number of workers."""
 
     def with_workers(name, flags):
         def command(transformation, _workload):

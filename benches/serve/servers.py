@@ -1,4 +1,4 @@
-"""Servers that are measured: their CPU time, their memory, and what a driver says of them."""
+"""The measured servers: their CPU time, their memory, and the results of the driver."""
 
 import json
 import os
@@ -13,14 +13,14 @@ TICKS = os.sysconf('SC_CLK_TCK')
 
 
 def machine_cpu():
-    """Seconds for which processors were busy, or taken away by a hypervisor."""
+    """Returns the seconds for which the processors were busy, or were taken away by a hypervisor."""
     fields = Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:9]
     user, nice, system, _idle, _wait, irq, softirq, steal = map(int, fields)
     return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 class Server:
-    """A server process, and the CPU time of it and of those that it started."""
+    """A server process and its descendants."""
 
     def __init__(self, name, pid, port):
         self.name, self.pid, self.port = name, pid, port
@@ -47,7 +47,7 @@ class Server:
         return total / TICKS
 
     def memory(self):
-        """Proportional set size of all processes, in MiB."""
+        """Returns the proportional set size of all processes, in MiB."""
         total = 0
         for pid in self.processes():
             try:
@@ -59,7 +59,7 @@ class Server:
         return total / 1024
 
     def niceness(self):
-        """Of its processes and their threads."""
+        """Returns the set of niceness values of all processes and their threads."""
         threads = {int(task) for pid in self.processes() for task in os.listdir(f'/proc/{pid}/task')}
         return {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads}
 
@@ -86,7 +86,7 @@ class Server:
 
 
 class Started(Server):
-    """One that was started here, and ends here. `port` finds out where it listens."""
+    """A server that this script starts and ends. `port` returns its port, given the process."""
 
     def __init__(self, name, command, port):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -98,7 +98,7 @@ class Started(Server):
 
 
 def listening(process):
-    """The port that a sluicegate says it listens on."""
+    """Returns the port on which a sluicegate server listens, from its log."""
     for line in process.stderr:
         if 'http://' in line:
             return int(line.rsplit(':', 1)[1])

@@ -1,6 +1,6 @@
-"""A destination on loopback that accepts everything, as fast as Python can: it reads a request and answers `{}`.
+"""A destination on loopback that accepts everything as fast as possible: it reads a request and answers `{}`.
 
-It prints its address and lives until it is killed.
+It prints its address and runs until it is killed.
 """
 
 import asyncio
