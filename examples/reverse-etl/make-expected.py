@@ -1,8 +1,8 @@
-"""Makes expected/: what each destination must have received after each day.
+"""Creates expected/: the events that each destination must have received after each day.
 
     python3 make-expected.py
 
-It works on the seeds alone, in plain Python: neither dbt nor a database nor sluicegate has a part in it.
+It is plain Python and reads only the seeds. It uses neither dbt nor a database nor sluicegate.
 """
 
 import csv
@@ -15,7 +15,7 @@ SEEDS = HERE / "dbt" / "seeds"
 
 
 def table(path):
-    """The rows of a seed; an empty field is None."""
+    """Returns the rows of a seed. An empty field is None."""
     with open(SEEDS / path, encoding="utf-8", newline="") as file:
         return [{name: value or None for name, value in row.items()} for row in csv.DictReader(file)]
 
@@ -25,7 +25,7 @@ def lowered(text):
 
 
 def newest(rows, key, time):
-    """Of the rows with the same key the last one: by time, then by id."""
+    """Returns the newest row of each key, by time and then by id."""
     found = {}
     for row in sorted(rows, key=lambda row: (row[time], row["id"])):
         if row[key] is not None:
@@ -38,7 +38,7 @@ def iso(timestamp):
 
 
 def users(day):
-    """customer_io_demo on this day."""
+    """Returns the rows of customer_io_demo on this day."""
     points = {row["event"]: int(row["points"]) for row in table("fixed/event_points.csv")}
     free = {row["domain"] for row in table("fixed/free_mail_domains.csv")}
     identifies = newest(table(f"{day}/identifies.csv"), "user_id", "received_at")
@@ -88,12 +88,12 @@ def users(day):
 
 
 def truth(row):
-    """What the pairs of a row say: all but the key, and nothing that is empty."""
+    """Returns the fields of a row that its pairs contain: all except the key and empty values (None, '' and 0)."""
     return {name: value for name, value in row.items() if name != "user_id" and value}
 
 
 def changed(rows, before):
-    """The rows that say something that the ones before don't."""
+    """Yields the rows with a field that is new or different from the previous rows."""
     old = {row["user_id"]: truth(row) for row in before}
     for row in rows:
         said = old.get(row["user_id"], {})

@@ -2,9 +2,10 @@
 
     python3 rows.py warehouse.duckdb 'select * from customer_io_demo'
 
-DuckDB's own JSON has `NaN` without quotes, which isn't JSON, and timestamps with a space. Here a number keeps its digits, JSON
-columns are nested, and points in time are ISO 8601. NaN and infinity become null, with a warning. A value that JSON can't hold
-without a loss is an error that names its column. `types-duckdb.sql` has a value of each type.
+DuckDB's own JSON has `NaN` without quotes, which isn't valid JSON, and timestamps with a space. In the output of this script,
+numbers keep their digits, JSON columns are nested, and points in time are ISO 8601. NaN and infinity become null, with a
+warning. A value that JSON can't represent without loss is an error that names its column. `types-duckdb.sql` has a value of
+each type.
 """
 
 import base64
@@ -21,7 +22,7 @@ ROWS_AT_ONCE = 10_000
 
 
 def text(value):
-    """A value as JSON, or ValueError."""
+    """Returns a value as JSON, or raises ValueError."""
     if value is None or isinstance(value, (bool, int, str)):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, float):
@@ -43,11 +44,11 @@ def text(value):
 
 
 def column_text(name, kind, warned):
-    """What makes JSON of the values of a column."""
+    """Returns a function that converts the values of a column to JSON."""
 
     def convert(value):
         if kind == "JSON" and value is not None:
-            # The value is JSON already, with all digits. A line end can only be between tokens.
+            # The value is already JSON, with all digits. A line end can only be between tokens.
             return value.replace("\n", " ").replace("\r", " ")
         if isinstance(value, float) and not math.isfinite(value) and name not in warned:
             warned.add(name)
@@ -61,7 +62,7 @@ def column_text(name, kind, warned):
 
 
 def main(path, query):
-    # Several readers can open a file at once. A writer (such as a dbt run) locks it; then this fails instead of waiting.
+    # Several readers can open a file at once. A writer (such as a dbt run) locks it. Then this call fails and does not wait.
     try:
         connection = duckdb.connect(path, read_only=path != ":memory:")
         rows = connection.execute(query)

@@ -1,4 +1,4 @@
-"""Drives the real engines. SLUICEGATE_BIN names the command; `make test-hosts` sets everything up."""
+"""Tests with the real engines. SLUICEGATE_BIN names the command. `make test-hosts` sets everything up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "python"))
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
-    """The command, in a file that is called sluicegate."""
+    """Returns the path of the command. Its file name must be sluicegate."""
     named = Path(os.environ["SLUICEGATE_BIN"]).resolve()
     assert named.name == "sluicegate", f"{named} has to be called sluicegate, as in the recipes"
     return named

@@ -1,4 +1,4 @@
-"""The recipes of a page of docs: blocks of code with their name in a comment above, ``<!-- recipe: NAME -->``."""
+"""Reads the recipes of a page of the docs: code blocks with their name in a comment above, ``<!-- recipe: NAME -->``."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
 
 _RECIPE = re.compile(r"<!-- recipe: (\S+) -->\n```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# In seconds. Far more than any step needs: a condition that does not hold by then never will.
+# In seconds. Far more than any step needs, so a condition that is false after this time will never be true.
 _PATIENCE = 120
 
 
 def recipes(page: str) -> Dict[str, str]:
-    """The recipes of a page by their names."""
+    """Returns the recipes of a page by name."""
     return dict(_RECIPE.findall((ROOT / "docs" / page).read_text()))
 
 
 def write(page: str, folder: Path, *names: str) -> None:
-    """Writes recipes as files of these names."""
+    """Writes recipes to files with the same names."""
     known = recipes(page)
     for name in names:
         (folder / name).write_text(known[name])
 
 
 def environment(binary: Path, **more: str) -> Dict[str, str]:
-    """Variables with which the package and the command are found, as if they were installed."""
+    """Returns environment variables that make the package and the command available, as if they were installed."""
     known = {key: value for key, value in os.environ.items() if key not in ("SLUICEGATE_BIN", "PYTHONPATH")}
     path = f"{binary.parent}:{Path(sys.executable).parent}:{known['PATH']}"
     return {**known, "PATH": path, "PYTHONPATH": str(ROOT / "python"), "SLUICEGATE_BIN": str(binary), **more}
 
 
 def shell(script: str, folder: Path, variables: Dict[str, str]) -> str:
-    """What a script writes to standard output. It has to succeed."""
+    """Runs a script, which must succeed, and returns its standard output."""
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
 def until(condition: Callable[[], Optional[T]]) -> T:
-    """Waits for a condition and gives what it gave."""
+    """Waits until a condition returns a true value, and returns this value."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         found = condition()
@@ -67,7 +67,7 @@ def _parents() -> Dict[int, int]:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """Processes that a process has started, directly or not."""
+    """Yields all descendants of a process."""
     parents = _parents()
     todo: List[int] = [pid]
     while todo:
@@ -78,7 +78,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def command_line(pid: int) -> List[str]:
-    """The words that a process was started with; none if it is gone."""
+    """Returns the command line of a process, as a list. Empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
@@ -86,5 +86,5 @@ def command_line(pid: int) -> List[str]:
 
 
 def supervisors(pid: int) -> List[int]:
-    """The ``sluicegate run`` processes below a process."""
+    """Returns the descendants of a process that are ``sluicegate run`` processes."""
     return [child for child in descendants(pid) if command_line(child)[1:2] == ["run"] and "--emit=framed" in command_line(child)]

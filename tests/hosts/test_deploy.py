@@ -1,4 +1,4 @@
-"""The manifest of deploy/ against the schemas of Kubernetes. (systemd's check of the units is in `tests/cli/deploy.rs`.)"""
+"""Checks the manifest in deploy/ against the schemas of Kubernetes. (`tests/cli/deploy.rs` checks the units with systemd.)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/pipelines.md with dlt, Dagster and GNU parallel."""
+"""Tests docs/pipelines.md with dlt, Dagster and GNU parallel."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_dagster(folder: Path, binary: Path) -> None:
     shell(f'python -c "{run.format(True, True)}"', folder, variables)
     assert ids(folder / "clean.jsonl") == expected()
     assert len((folder / "dead.jsonl").read_text().splitlines()) == COUNT // 500
-    # Too many failures make the run fail, and so does code that does not load. Both leave the old output.
+    # The run fails if there are too many failures or the code does not load. In both cases, the old output stays.
     (folder / "events.jsonl").write_text("oops\n" * 10)
     shell(f'python -c "{run.format(False, False)}"', folder, variables)
     (folder / "clean.js").write_text("export function")

@@ -1,4 +1,4 @@
-"""sluicegate.spark in sessions of one machine and of a cluster whose processes are killed."""
+"""Tests sluicegate.spark in a local session, and on a cluster whose processes are killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import sluicegate
 from recipes import command_line, descendants, environment, recipes, shell, supervisors, until, write
 from sluicegate import spark as sg
 
-# Functions of this file are sent to executors, which do not have the file.
+# The functions of this file run on executors, which do not have the file. So they are sent by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 COUNT = 200_000
@@ -65,12 +65,12 @@ def local() -> Iterator[SparkSession]:
 
 
 def broken(n: int) -> str | None:
-    """What stands in row n: now and then nothing that is an event."""
+    """Returns the content of row n. In a few rows it is not an event."""
     return {11: None, 12: "", 13: "[1]", 14: '{"n":', 15: '{\n"n": 5\n}', 16: '{"a":"x\ny"}'}.get(n % 10_000, json.dumps({"n": n, "pad": "x" * 60}))
 
 
 def expected(n: int) -> tuple[str, list[Any], str | None]:
-    """Verdict, events and the kind of failure of row n."""
+    """Returns the verdict, the events and the kind of failure of row n."""
     special = {11: "not_an_object", 13: "not_an_object", 14: "invalid_json", 16: "invalid_json"}.get(n % 10_000)
     if special:
         return "failed", [], special
@@ -95,7 +95,7 @@ def events(spark: SparkSession, count: int = COUNT, partitions: int = 4) -> Data
 
 
 def check(rows: List[Any], count: int = COUNT) -> None:
-    """Every row is there once, in order within its partition, with its own answer."""
+    """Checks that every row is present once, in order within its partition, with its own result."""
     assert len(rows) == count
     assert sorted(row.id for row in rows) == list(range(count))
     last: dict[int, int] = {}
@@ -119,7 +119,7 @@ def transformed(df: DataFrame, code: Path) -> DataFrame:
 def test_each_row_has_its_answer_and_dead_letters_run_again(local: SparkSession, code: Path, binary: Path, tmp_path: Path) -> None:
     rows = transformed(events(local), code).collect()
     check(rows)
-    # The letters have the line numbers within the partition: `sluicegate run --errors` writes the same ones.
+    # The dead letters have the line numbers within the partition. `sluicegate run --errors` writes the same dead letters.
     (tmp_path / "in.jsonl").write_text("".join(("null" if (line := broken(n)) is None else line.replace("\n", "\r")) + "\n" for n in range(50_000)))
     command = [binary, "run", "t.js", "-L", "lib", "-q", "-j", "1", "--cpu-limit", "200ms", "--fail-on", "never", tmp_path / "in.jsonl", "--errors", tmp_path / "dead.jsonl"]
     subprocess.run(command, cwd=code.parent, check=True, stdout=subprocess.DEVNULL)
@@ -245,7 +245,7 @@ def test_streaming_goes_on_where_it_stopped(local: SparkSession, code: Path, tmp
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SparkSession]:
-    """Two executors, which know nothing of the package until it is shipped to them."""
+    """A session with two executors, which do not have the package until it is sent to them."""
     before = SparkSession.getActiveSession()
     if before is not None:
         before.stop()
@@ -276,7 +276,7 @@ def kill_supervisor() -> None:
 
 
 def kill_executor() -> None:
-    # An executor that runs something.
+    # Only an executor that runs a task.
     running = [pid for pid in executors() if supervisors(pid)]
     os.kill(running[0], signal.SIGKILL)
 
@@ -290,7 +290,7 @@ def test_counts_are_exact_under_sabotage(cluster: SparkSession, code: Path, tmp_
     fail = sabotage is nothing
 
     def gate(batches: Iterator[Any]) -> Iterator[Any]:
-        """Half-way through a partition it waits until the damage is done; or it is the damage."""
+        """Waits half-way through a partition until a process was killed, or fails there itself."""
         import pathlib
         import time
 
@@ -332,7 +332,7 @@ def test_counts_are_exact_under_sabotage(cluster: SparkSession, code: Path, tmp_
 
 
 def test_the_page_works_as_it_is_written(cluster: SparkSession, binary: Path, tmp_path: Path) -> None:
-    """A session of its own runs each recipe of docs/spark.md, with other data."""
+    """Runs each recipe of docs/spark.md in a new session, with other data."""
     cluster.stop()
     write("spark.md", tmp_path, "paid.js", "clean.py", "stream.py", "pipe.scala", "replay.sh")
     (tmp_path / "lib").mkdir()

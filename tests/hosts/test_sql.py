@@ -1,4 +1,4 @@
-"""docs/sql.md against Postgres, DuckDB and ClickHouse's engine: the recipes, with rows that are good, bad and odd."""
+"""Tests the recipes of docs/sql.md with Postgres, DuckDB and ClickHouse's engine, on valid, invalid and unusual rows."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ODD = [
 
 
 def rows() -> List[Tuple[int, str]]:
-    """The odd ones first, so that the first of all is bad."""
+    """Returns all rows. The unusual ones come first, so the very first row is invalid."""
     return [(n, ODD[n] if n < len(ODD) else json.dumps({"email": f"U{n}@X.org"})) for n in range(COUNT)]
 
 
 def expected() -> Dict[int, Tuple[str, Any]]:
-    """Verdict and event, by the rows' ids."""
+    """Returns the verdict and the event of each row, by its id."""
     known: Dict[int, Tuple[str, Any]] = {n: ("ok", {"email": f"u{n}@x.org"}) for n in range(COUNT)}
     for n in (0, 3, 4, 5, 6, 8, 9):
         known[n] = ("failed", None)
@@ -57,13 +57,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[Dict[str, str]]:
-    """A server of its own, and the variables that psql finds it by."""
+    """Starts a server, and yields the variables that tell psql where it is."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
     home = tmp_path / "server"
     home.mkdir()
     user: List[str] = []
     if os.getuid() == 0:
-        # Postgres refuses to run as root, and its folder is inside one that only root can enter.
+        # Postgres refuses to run as root, and the parent of its folder is accessible only to root.
         for parent in [home, *home.parents][:-2]:
             parent.chmod(parent.stat().st_mode | 0o055)
         subprocess.run(["chown", "postgres", home], check=True)
@@ -91,7 +91,7 @@ def test_postgres(folder: Path, binary: Path, postgres: Dict[str, str]) -> None:
     sql(known["tables.sql"])
     table = "".join(f"{n}\x02{event}\n" if "\n" not in event and event else f"{n}\x02\x01{event}\x01\n" for n, event in rows())
     sql(r"COPY events FROM STDIN WITH (FORMAT csv, QUOTE e'\x01', DELIMITER e'\x02')", table)
-    for _ in range(2):  # the second time, the tables exist
+    for _ in range(2):  # in the second run, the tables exist
         shell(known["postgres.sh"], folder, variables)
     sql(known["postgres.sql"])
     answers = [json.loads(line) for line in sql("SELECT json_build_array(id, line ->> 'verdict', event) FROM answers ORDER BY id").splitlines()]
@@ -107,7 +107,7 @@ def test_postgres(folder: Path, binary: Path, postgres: Dict[str, str]) -> None:
 
 @pytest.fixture
 def shop(folder: Path, binary: Path) -> Path:
-    # Created by the older of the two versions, so that both can read it.
+    # Created by the older of the two versions, so both can read it.
     (folder / "events.jsonl").write_text("".join(json.dumps({"id": n, "event": event}) + "\n" for n, event in rows()[:2000]))
     shell("duckdb shop.db \"CREATE TABLE events AS FROM read_ndjson('events.jsonl', columns = {id: 'BIGINT', event: 'VARCHAR'})\"", folder, environment(binary))
     return folder

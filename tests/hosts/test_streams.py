@@ -1,4 +1,4 @@
-"""The bridges of docs/streams.md, killed with `kill -9` until all is done."""
+"""Tests the bridges of docs/streams.md, which are killed with `kill -9` again and again while they work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def event(n: int) -> bytes:
 
 
 def expected(n: int) -> Tuple[str, Any]:
-    """Where it goes, and what of it."""
+    """Returns the destination of event n, and its output or kind of failure."""
     if n % 1000 == 3:
         return "dead", "invalid_json"
     if n % 1000 == 5:
@@ -56,13 +56,13 @@ def free_port() -> int:
 
 
 def drive(folder: Path, variables: Dict[str, str], words: List[str], progress: Callable[[], int], done: Callable[[], bool], kills: int = KILLS) -> None:
-    """Runs a bridge, kills it whenever it has got on, and ends it in order when all is done."""
+    """Runs a bridge and kills it whenever it has made progress. The last run is ended with SIGTERM when all work is done."""
     for kill in range(kills + 1):
         before = progress()
         with open(folder / f"said-{kill}", "w+") as said:
             bridge = subprocess.Popen([sys.executable, *words], cwd=folder, env=variables, stderr=said)
             try:
-                # When the bridge has started sluicegate, it handles signals.
+                # Once the bridge has started sluicegate, it handles signals.
                 until(lambda: bridge.poll() is not None or supervisors(bridge.pid))
                 enough = before + COUNT // 10
                 until(lambda: bridge.poll() is not None or (done() if kill == kills else progress() > enough or done()))
@@ -76,7 +76,7 @@ def drive(folder: Path, variables: Dict[str, str], words: List[str], progress: C
 
 
 def check(found: Dict[str, List[Tuple[str, Any]]], sources: List[str], exact: bool = True) -> None:
-    """Each event's outcome is where it belongs, once, or at least once and the same."""
+    """Checks that the result of each event is at its destination: once if `exact`, otherwise at least once and always the same."""
     known = {source: expected(n) for n, source in enumerate(sources)}
     seen: Dict[str, List[Any]] = collections.defaultdict(list)
     for place, items in found.items():
@@ -86,7 +86,7 @@ def check(found: Dict[str, List[Tuple[str, Any]]], sources: List[str], exact: bo
     assert set(seen) == {source for source, (place, _) in known.items() if place}
     if exact:
         assert all(len(items) == 1 for items in seen.values())
-    # Dead letters may differ: each has the number of its event in the run that wrote it.
+    # Dead letters of the same event may differ: each has the event's number in the run that wrote it.
     assert all(len(set(items)) == 1 for source, items in seen.items() if known[source][0] == "clean")
 
 
@@ -185,7 +185,7 @@ def test_nats(folder: Path, binary: Path, nats_server: str) -> None:
         return found
 
     run(fill)
-    # The events were published concurrently, so the stream's order is not that of the numbers.
+    # The events were published concurrently, so they are not in the order of their numbers.
     stored = run(order)
     numbers = {event(n): n for n in range(COUNT)}
     sequences: Dict[int, str] = {}
@@ -224,7 +224,7 @@ def test_nats(folder: Path, binary: Path, nats_server: str) -> None:
 def test_kafka(folder: Path, binary: Path, exact: bool) -> None:
     from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-    # librdkafka's mock broker lives as long as this client.
+    # librdkafka's mock broker runs as long as this client exists.
     broker = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "none", "linger.ms": 5})
     address = ",".join(str(found).split("/")[0] for found in broker.list_topics(timeout=30).brokers.values())
     settings = {"bootstrap.servers": address}

@@ -1,6 +1,6 @@
 """A stand-in for Customer.io's Track API: `POST /api/v2/batch` and `PUT`/`DELETE /api/v1/customers/<id>`.
 
-It has the limits that Customer.io documents, answers 207 with an error for each item that it refuses, and keeps
+It has the limits that Customer.io documents, and answers 207 with an error for each item that it rejects. It keeps
 attributes as Customer.io does: an attribute that isn't sent again stays.
 
     python3 customerio.py --auth site:key --folder received [--faults '[{"fault": "busy"}]']
@@ -24,7 +24,7 @@ def bytes_of(value):
 
 
 def identifier_problem(item):
-    """Why an item's identifiers are none, or nothing."""
+    """Returns what is wrong with an item's identifiers (reason, field, message), or None."""
     ids = item.get("identifiers")
     if not isinstance(ids, dict):
         return "required", "identifiers", "identifiers are missing"
@@ -54,7 +54,7 @@ def attribute_problem(attributes):
 
 
 def problem(item):
-    """Why an item can't be taken (reason, field, message), or nothing."""
+    """Returns why an item is rejected (reason, field, message), or None."""
     if not isinstance(item, dict):
         return "invalid", "", "not an object"
     if bytes_of(item) > MAX_ITEM_BYTES:

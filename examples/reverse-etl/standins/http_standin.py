@@ -1,17 +1,17 @@
-"""What the stand-ins share: requests, faults to switch on, and files of what was received.
+"""The common part of the stand-ins: it handles requests, simulates faults, and records received items.
 
-A stand-in prints its address once it listens. Each item that it takes is a line of `received.jsonl`, each request a line
-of `requests.jsonl`. Faults are a JSON array, given with --faults or with `PUT /stand-in/faults`; each holds for the next
-request, or for the next `times` requests:
+A stand-in prints its address once it listens. Each item that it accepts is a line of `received.jsonl`, each request a line
+of `requests.jsonl`. Faults are a JSON array, set with --faults or with `PUT /stand-in/faults`. Each fault applies to the
+next request, or to the next `times` requests:
 
     {"fault": "unauthorized"}                   401
     {"fault": "busy", "retry_after": 2}         429 with Retry-After
     {"fault": "broken", "status": 503}          a status of 500 or more
-    {"fault": "reject", "id": "a@b.example"}    this item is refused, its neighbours are taken
-    {"fault": "wrong_index"}                    an item is refused, and the answer names one that wasn't sent
-    {"fault": "error_in_200"}                   the first item is refused in an answer of status 200
-    {"fault": "slow", "seconds": 5}             all is taken, and the answer's body comes slowly
-    {"fault": "hang_up"}                        all is taken, and the connection closes without an answer
+    {"fault": "reject", "id": "a@b.example"}    this item is rejected, the others are accepted
+    {"fault": "wrong_index"}                    an item is rejected, and the answer names an item that wasn't sent
+    {"fault": "error_in_200"}                   the first item is rejected in an answer of status 200
+    {"fault": "slow", "seconds": 5}             all items are accepted, and the answer's body comes slowly
+    {"fault": "hang_up"}                        all items are accepted, and the connection closes without an answer
 """
 
 import argparse
@@ -30,12 +30,12 @@ MAX_BODY = 64 * 1024 * 1024
 
 
 def compact(value):
-    """JSON text without spaces, as programs write it."""
+    """Returns JSON text without spaces, as programs write it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class Refused(Exception):
-    """A request that is answered with an error as a whole."""
+    """Raised to answer a whole request with an error."""
 
     def __init__(self, status, message):
         super().__init__(message)
@@ -43,7 +43,7 @@ class Refused(Exception):
 
 
 class StandIn:
-    """One stand-in: subclasses say what is expected of a request and what is done with it."""
+    """A stand-in. Subclasses check and handle the requests."""
 
     def __init__(self, auth, folder, faults):
         self.auth = auth
@@ -71,7 +71,7 @@ class StandIn:
             return fault
 
     def append(self, name, line):
-        """Called with the lock held: lines of two requests don't mix."""
+        """Appends a line to a file. The caller holds the lock, so lines of two requests don't mix."""
         with open(self.folder / name, "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
@@ -79,7 +79,7 @@ class StandIn:
         raise NotImplementedError
 
     def handle(self, method, path, body, fault):
-        """The status and the body (a JSON value) of the answer."""
+        """Handles a request. Returns the status and the body (a JSON value) of the answer, and the number of accepted items."""
         raise NotImplementedError
 
 
@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def control(self, body):
-        """What isn't part of the service that this stands for: for tests, without a password."""
+        """Handles the requests of tests, which need no password. They aren't part of the service that this stands in for."""
         if self.command == "PUT" and self.path == "/stand-in/faults":
             self.standin.set_faults(json.loads(body))
             return 200, {}
@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def basic(auth):
-    """`site:key` as a client sends it."""
+    """Returns `site:key` as a client sends it in the Authorization header."""
     return "Basic " + base64.b64encode(auth.encode()).decode()
 
 

@@ -1,7 +1,7 @@
-"""A stand-in for the service that hands events on to Salesforce: a webhook that takes one event per `POST /`.
+"""A stand-in for the service that forwards events to Salesforce: a webhook that accepts one event per `POST /`.
 
-An event is for the account that its `context.externalId` names; its traits become fields of it. Bodies are
-kept as they came.
+An event is for the account that its `context.externalId` names. Its traits become fields of the account. Bodies
+are recorded unchanged.
 
     python3 salesforce.py --auth token --folder received [--faults '[{"fault": "busy"}]']
 """

@@ -1,4 +1,4 @@
-"""What the stand-ins refuse and what their faults do: python3 -m unittest discover -s examples/reverse-etl/standins"""
+"""Tests the checks and faults of the stand-ins: python3 -m unittest discover -s examples/reverse-etl/standins"""
 
 import base64
 import http.client
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 class Running:
-    """A stand-in in a process of its own, as the example starts it."""
+    """A stand-in in its own process, as the example starts it."""
 
     def __init__(self, name, auth, authorization):
         self.folder = tempfile.TemporaryDirectory()
