@@ -1,4 +1,4 @@
-# The two commands of the README, and the ones that CI adds. Each sets up what it needs: `scripts/v8` provides
+# The two commands of the README, and the commands that CI adds. Each prepares its own build: `scripts/v8` provides
 # V8's library on a machine where cargo cannot fetch it, and prints nothing on other machines.
 
 .PHONY: demo test test-hosts build lint bench fuzz-smoke dist reverse-etl reverse-etl-postgres miri package
@@ -19,7 +19,7 @@ reverse-etl-postgres:
 	cargo build --profile quick
 	@examples/reverse-etl/run postgres
 
-# The program for users, from the profile that takes longer to compile.
+# The program for users. Its profile takes longer to compile.
 build:
 	@scripts/v8
 	cargo build --release

@@ -1,4 +1,4 @@
-// A flat config for transformations and their tests: the globals that are there.
+// A flat config for transformations and their tests: declares the globals that exist.
 //
 //   import sluicegate from 'sluicegate/eslint';
 //   export default [sluicegate];

@@ -1,8 +1,8 @@
-// Where the program of this platform is.
+// Finds the program for this platform.
 import { createRequire } from 'node:module';
 
 /**
- * The path of the program.
+ * Returns the path of the program.
  * @returns {string}
  */
 export function binary() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the program of this platform with the same arguments and streams, passes signals on, and ends as it ends.
+// Starts the program for this platform with the same arguments and streams, forwards signals, and exits with its status.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 

@@ -36,23 +36,24 @@ const APPLICATION: i64 = 0x536c_6753;
 const TABLES: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE sinks (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-    -- The rows that are settled with each sink. status: 1 sent, 2 dropped by the code, 3 baseline, 4 not for this sink.
-    -- acknowledged: the fingerprint of the row that the sink has. Empty: it is the settled one. Null: it has none of the key.
+    -- The rows that are settled for each sink. status: 1 sent, 2 dropped by the code, 3 baseline, 4 not for this sink.
+    -- acknowledged: the fingerprint of the row that the sink has. Empty: the same as the settled row. Null: the sink has
+    -- no row of this key.
     CREATE TABLE settled (
         key TEXT NOT NULL, sink INTEGER NOT NULL, fingerprint BLOB NOT NULL, status INTEGER NOT NULL,
         run INTEGER NOT NULL, acknowledged BLOB, PRIMARY KEY (key, sink)
     ) WITHOUT ROWID;
-    -- Rows as they were acknowledged, with [changes] previous = true.
+    -- The acknowledged versions of rows, with [changes] previous = true.
     CREATE TABLE versions (
         key TEXT NOT NULL, fingerprint BLOB NOT NULL, row BLOB NOT NULL, PRIMARY KEY (key, fingerprint)
     ) WITHOUT ROWID;
-    -- Rows that are not settled, and why. An empty fingerprint is a delete.
+    -- Rows that are not settled, and the reasons. An empty fingerprint means a delete.
     CREATE TABLE problems (
         key TEXT NOT NULL, sink INTEGER NOT NULL, fingerprint BLOB NOT NULL, kind TEXT NOT NULL, stage TEXT NOT NULL,
         reason TEXT NOT NULL, answer TEXT, tries INTEGER NOT NULL, code TEXT NOT NULL, run INTEGER NOT NULL, at TEXT NOT NULL,
         PRIMARY KEY (key, sink)
     ) WITHOUT ROWID;
-    -- Rows that were on their way to a sink and have no answer: the sink may have them, or not.
+    -- Rows that were sent to a sink and got no answer. The sink may or may not have them.
     CREATE TABLE doubts (key TEXT NOT NULL, sink INTEGER NOT NULL, PRIMARY KEY (key, sink)) WITHOUT ROWID;
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, command TEXT NOT NULL, started TEXT NOT NULL, ended TEXT,
