@@ -118,7 +118,7 @@ impl Diagnostic {
         let place =
             failure.position.as_ref().map(|at| Place::of(at, at.column..at.column + 1, program.source_line(at), paths));
         let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-        // V8 counts lines within the text that it parses.
+        // V8's line number counts within the text of the event, which is a single line.
         let text = match failure.kind {
             FailureKind::InvalidJson => failure.message.replace("(line 1 column ", "(column in the line: "),
             _ => failure.message.clone(),

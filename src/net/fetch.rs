@@ -162,7 +162,7 @@ async fn fetch(shared: &Shared, request: FetchRequest) -> Result<Fetched, String
         }
         redirects += 1;
         let mut to = url.join(&next).map_err(|_| "it redirects to something that is not a URL".to_owned())?;
-        // A server must not add a login.
+        // Remove credentials from the URL: a redirect must not add any.
         let _ = take_login(&mut to);
         hop.follow(response.status().as_u16(), &url, &to)?;
         url = to;

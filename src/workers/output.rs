@@ -239,7 +239,8 @@ impl Writer {
         has
     }
 
-    /// Writes output that was copied only after its check, if the copy, with `has` lines, still matches the part.
+    /// Writes a copy of output that was made after the output was checked. Fails if the copy does not match the part,
+    /// because the output has changed since. `has` is the number of lines in the copy.
     fn write_if_the_same(&mut self, part: &Part, answered: &Lines, bytes: &[u8], has: u64) -> io::Result<()> {
         let as_checked = match (self.config.emit, self.config.on_error) {
             (Emit::Verdicts, _) => has == u64::from(part.lines),

@@ -131,8 +131,8 @@ impl SideStream {
         self.to = To::Stderr;
     }
 
-    /// Switches from standard error to a temporary file. The run has not failed if standard error is not
-    /// read or is closed.
+    /// Switches from standard error to a temporary file. If nothing reads standard error, or its reader has closed it,
+    /// the run has not failed.
     fn leave_stderr(&mut self, error: Option<io::Error>, torn: bool) {
         let is_fault = |error: &io::Error| !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::BrokenPipe);
         if let Some(error) = error.filter(is_fault) {

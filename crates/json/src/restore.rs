@@ -289,8 +289,8 @@ impl Restorer {
         }
     }
 
-    /// Returns the replacement for a number of the text that is not the number at its place in the line, or `None` if
-    /// it needs none. An error if several candidates are equally good.
+    /// Returns the replacement for a number of the text that differs from the number at its place in the line. `None`
+    /// if it needs no replacement. An error if several candidates are equally good.
     fn moved<'t>(&'t self, line: &'t [u8], text: &'t [u8], at: u32) -> Result<Option<&'t [u8]>, f64> {
         let number = self.text.get(at).text(text);
         if let Some(exact) = number.strip_suffix(EXACT) {
@@ -301,9 +301,9 @@ impl Restorer {
         if value.abs() < FIRST_UNSAFE || is_lossy(number) && !infinite {
             return Ok(None);
         }
-        // As JavaScript prints it.
+        // JavaScript prints an infinite value as null.
         let unknown = infinite.then_some(&b"null"[..]);
-        // Looked up by its value alone. Fractions are not looked up, since the code may well have computed them.
+        // Look the number up by its value alone. Fractions were excluded above, since the code may have computed them.
         let mut found: Option<&[u8]> = None;
         let mut doubt = false;
         let elsewhere = || self.elsewhere.iter().map(Vec::as_slice).filter(|came| value_of(came) == value);
@@ -328,8 +328,9 @@ impl Restorer {
         Ok(found.filter(|came| is_lossy(came)))
     }
 
-    /// Returns, of several numbers with one double, the number under the same key in the object that is most similar to
-    /// the object around a number of the text, which is most likely a copy of it.
+    /// Chooses from several numbers of the line that have the same double as a number of the text. Returns the number
+    /// with the same key whose object is most similar to the object around the number of the text: that object is most
+    /// likely a copy. `None` if the choice is ambiguous.
     fn most_alike<'t>(
         &self,
         line: &'t [u8],
@@ -349,7 +350,8 @@ impl Restorer {
         found.filter(|_| !doubt)
     }
 
-    /// The number of equal scalars next to a number of the text and next to one of the line; 0 if their keys differ.
+    /// Counts the scalars that are equal in the objects around a number of the line and a number of the text. 0 if the
+    /// keys of the two numbers differ.
     fn alike(&self, line: &[u8], text: &[u8], came: u32, went: u32) -> usize {
         let (came_in, went_in) = (self.line.get(came).parent, self.text.get(went).parent);
         if came_in == NONE || went_in == NONE || self.line.get(came_in).kind != self.text.get(went_in).kind {

@@ -1,5 +1,5 @@
-//! Sinks make items of events, or say why they can't; send batches of items; and report what the destination answered
-//! about each item.
+//! Sinks convert events to items, or give a reason why they can't. They send batches of items, and report the
+//! destination's answer for each item.
 
 mod customerio;
 mod file;

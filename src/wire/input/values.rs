@@ -44,7 +44,7 @@ impl Values {
             first = false;
             out.clear();
             let done = bytes.iter().try_for_each(|byte| self.byte(*byte, &mut out));
-            // The output before a mistake is not lost.
+            // Write the output before reporting the mistake, so that the values before it are not lost.
             to.write_all(&out)?;
             done?;
         }

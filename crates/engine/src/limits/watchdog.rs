@@ -79,7 +79,7 @@ struct Shared {
     stack: Mutex<Option<(u64, String)>>,
     /// An event whose heap grows by this many bytes gets more time.
     growth: usize,
-    /// Whether the heap had grown by that much in the current turn when the watchdog last looked.
+    /// Whether the heap had grown by `growth` bytes in the current turn when the watchdog last looked.
     grown: AtomicBool,
     /// Whether the last event that ran out of CPU time had got more time.
     had_more: AtomicBool,
@@ -89,9 +89,9 @@ struct Shared {
 
 /// Whose turn it is, according to V8.
 pub(crate) enum Turn {
-    /// Still the same event's. The CPU time that it has used so far.
+    /// The turn of the same event as before, with the CPU time that it has used so far.
     Same(Duration),
-    /// Another event's: its number, the CPU time that it has used, and its number of events if it is a batch.
+    /// The turn of another event: its number, the CPU time that it has used, and its number of events if it is a batch.
     Passed { to: u32, used: Duration, events: u32 },
 }
 
@@ -343,7 +343,7 @@ struct Sighting {
     heap_at_first: usize,
     wall: Duration,
     killed_for: Duration,
-    /// How long the event has been over its limit without knowing whose turn it is.
+    /// How long the event has been over its limit while it is unknown whose turn it is.
     unclear_for: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! Running events: one alone or a batch, what the code can call meanwhile, and how the result is printed.
+//! Runs events, alone or in batches: loads and calls the author's code, provides its host functions and prints the
+//! results.
 
 pub(crate) mod batch;
 pub(crate) mod blank_isolate;

@@ -55,9 +55,9 @@ pub(crate) struct EventState {
     pub(crate) events: u32,
     /// CPU time of its turns before the current one.
     used: Duration,
-    /// The embedder's name for it.
+    /// The embedder's identifier of the event.
     pub(crate) ticket: Ticket,
-    /// Whether it has its verdict.
+    /// Whether the event has its verdict.
     over: bool,
 }
 
@@ -86,7 +86,7 @@ impl State {
         self.on_turn = on_turn;
     }
 
-    /// The context of the code, if events have numbers.
+    /// Returns the context of the code. `None` if events have no numbers.
     pub(crate) fn context(&self) -> Option<v8::Global<v8::Context>> {
         self.context.clone()
     }

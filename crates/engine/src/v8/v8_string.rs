@@ -39,7 +39,7 @@ pub(crate) fn known_to_v8<'s>(
     if scratch.latin1.len() < bytes.len() {
         scratch.latin1.resize(bytes.len(), 0);
     }
-    // SAFETY: Latin-1 is never longer than its UTF-8, and the buffer is as long as that.
+    // SAFETY: a text in Latin-1 is never longer than in UTF-8, and the buffer is as long as the UTF-8 text.
     let narrow = unsafe { simdutf::convert_utf8_to_latin1_with_errors(bytes, &mut scratch.latin1) };
     if narrow.is_ok() {
         return v8::String::new_from_one_byte(scope, &scratch.latin1[..narrow.count], v8::NewStringType::Normal);
@@ -47,7 +47,7 @@ pub(crate) fn known_to_v8<'s>(
     if scratch.utf16.len() < bytes.len() {
         scratch.utf16.resize(bytes.len(), 0);
     }
-    // SAFETY: UTF-16 never has more units than its UTF-8 has bytes, and the buffer has that many.
+    // SAFETY: a text never has more units in UTF-16 than bytes in UTF-8, and the buffer has as many units.
     let wide = unsafe { simdutf::convert_utf8_to_utf16le_with_errors(bytes, &mut scratch.utf16) };
     if wide.is_ok() {
         v8::String::new_from_two_byte(scope, &scratch.utf16[..wide.count], v8::NewStringType::Normal)
