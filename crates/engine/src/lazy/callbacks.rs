@@ -201,6 +201,10 @@ impl State {
         holder: v8::Local<'s, v8::Object>,
         entry: usize,
     ) -> Option<v8::Local<'s, v8::Object>> {
+        let known = self.known_shape(Some(entry)).map(|shape| &self.shapes[shape]);
+        if known.is_some_and(|shape| shape.is_parsed_in_full(self.least_object)) {
+            return None;
+        }
         let (first, node) = (self.entries.len(), self.nodes.len());
         let span = self.entries[entry].entry.value.clone();
         let entries = &mut self.entries;

@@ -231,17 +231,24 @@ impl State {
     /// Finds or creates the shape of these entries, the last ones. `None` if there are too many shapes or keys. They are the
     /// entries of the event, or of the value of the entry `of`.
     fn shape(&mut self, entries: Range<usize>, of: Option<usize>) -> Option<usize> {
-        let place = match of {
-            None => Some(0),
-            // Only values of the event itself have a place. Its entries are the first ones.
-            Some(of) => self.nodes.first().filter(|event| of < event.entries.end).map(|_| 1 + of),
-        };
-        if let Some(known) = self.known_shapes.get(place) {
+        if let Some(known) = self.known_shape(of) {
             return Some(known);
         }
         let index = self.find_shape(entries)?;
-        self.known_shapes.set(place, index);
+        self.known_shapes.set(self.place(of), index);
         Some(index)
+    }
+
+    /// Returns the shape of the value of the entry `of`, or of the event, if the line's key skeleton tells it.
+    fn known_shape(&self, of: Option<usize>) -> Option<usize> {
+        self.known_shapes.get(self.place(of))
+    }
+
+    /// Returns the place of an object for [`KnownShapes`]: the event or the value of the entry `of`. Only values of the
+    /// event itself have a place. Its entries are the first ones.
+    fn place(&self, of: Option<usize>) -> Option<usize> {
+        let Some(of) = of else { return Some(0) };
+        self.nodes.first().filter(|event| of < event.entries.end).map(|_| 1 + of)
     }
 
     fn find_shape(&mut self, entries: Range<usize>) -> Option<usize> {
@@ -278,7 +285,7 @@ impl State {
         let index = self.shape(entries.clone(), within.map(|(_, of)| of))?;
         let shape = &mut self.shapes[index];
         shape.seen = shape.seen.saturating_add(1);
-        if !shape.plain || self.least_object > 0 && (shape.given_up || shape.seen < SEEN) {
+        if shape.is_parsed_in_full(self.least_object) || self.least_object > 0 && shape.seen < SEEN {
             return None;
         }
         if shape.template.is_none() {
@@ -428,6 +435,11 @@ fn is_plain(key: &[u8]) -> bool {
 }
 
 impl Shape {
+    /// Returns whether objects of this shape are never lazy, for this [`State::least_object`].
+    fn is_parsed_in_full(&self, least_object: usize) -> bool {
+        !self.plain || self.given_up && least_object > 0
+    }
+
     fn template(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<Template> {
         let (object, names) = object_template(scope, &self.keys, callbacks::read)?;
         let reference = ShapeReference::new(scope, object, &names);
