@@ -1,13 +1,10 @@
 //! Reads the author's files: the transformation, its libraries, credentials and metadata.
-//!
-//! A folder of libraries offers each file under two import names: its handle in camelCase and its file name. So two
-//! files may have the same import name. That is an error that names both files: if one of them were chosen silently, an
-//! author could edit the other one without effect. A library named with `--library` takes precedence, because the user
-//! has chosen it.
+
+mod files;
+mod libraries;
+mod transformations;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -15,9 +12,12 @@ use serde::de::IgnoredAny;
 
 use super::diagnostic::Diagnostic;
 use super::values::Library;
-use crate::parser_process::{self, Fixes, Obstacle, apply};
-use crate::testing::discover::is_test;
-use sluicegate_engine::{Program, handle_of, is_typescript};
+pub use files::plain;
+use files::read_text;
+pub(crate) use files::{module_stem, read_module};
+pub use libraries::read_libraries;
+use sluicegate_engine::Program;
+pub use transformations::{Unread, fix, transformations};
 
 /// The files of a program.
 #[derive(Clone, Debug, Default)]
@@ -52,18 +52,6 @@ pub struct Loaded {
     pub paths: BTreeMap<String, PathBuf>,
 }
 
-/// A transformation that cannot be read, or a path without transformations, and the reason.
-#[derive(Clone, Debug)]
-pub struct Unread {
-    /// The path.
-    pub path: PathBuf,
-    /// The reason.
-    pub error: Diagnostic,
-}
-
-/// The maximum size of a file, in bytes. Code written by hand is far smaller.
-const LARGEST: u64 = 64 << 20;
-
 type Result<T> = std::result::Result<T, Diagnostic>;
 
 /// Reads all files.
@@ -75,76 +63,6 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
     let mut loaded = read_beside(sources)?;
     loaded.program.code = code;
     Ok(loaded)
-}
-
-/// Returns the modules below a folder that export one of the two functions, or declare
-/// one without the `export`; sorted by path, without tests, packages and hidden folders.
-/// Includes files and folders that cannot be read: they may be transformations.
-pub fn transformations(dir: &Path) -> Vec<std::result::Result<PathBuf, Unread>> {
-    let paths = match entries(dir, "the folder") {
-        Ok(paths) => paths,
-        Err(error) => return vec![Err(Unread { path: dir.to_owned(), error })],
-    };
-    let mut found = Vec::new();
-    for path in paths {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.is_dir() {
-            if !name.starts_with('.') && name != "node_modules" {
-                found.extend(transformations(&path));
-            }
-        } else if module_stem(&path).is_some() && !is_test(&path) {
-            match read_text(&path, "the module") {
-                Ok(text) if is_transformation(&path, &text) => found.push(Ok(path)),
-                Ok(_) => {}
-                Err(error) => found.push(Err(Unread { path, error })),
-            }
-        }
-    }
-    found
-}
-
-/// Returns whether a module exports one of the two functions, or is probably meant to.
-fn is_transformation(path: &Path, text: &str) -> bool {
-    let names = ["transformEvent", "transformBatch"];
-    if !names.iter().any(|name| text.contains(name)) {
-        return false;
-    }
-    if text.contains("export") {
-        return true;
-    }
-    let code = if is_typescript(path) {
-        parser_process::strip(text).map_err(|error| error.message)
-    } else {
-        Ok(text.to_owned())
-    };
-    code.and_then(|code| parser_process::declares_function(&code)).unwrap_or_else(|_| {
-        // The code cannot be parsed, so a text search must be enough.
-        names.iter().any(|name| text.contains(&format!("function {name}")) || text.contains(&format!("{name} =")))
-    })
-}
-
-/// Fixes simple mistakes in a JavaScript file, in place. If the
-/// fixed code could not load, writes nothing and returns the reason.
-///
-/// # Errors
-/// When the file cannot be read or written.
-pub fn fix(path: &Path) -> Result<Option<String>> {
-    if is_typescript(path) || module_stem(path).is_none() {
-        return Ok(None);
-    }
-    let text = read_text(path, "the transformation")?;
-    // Loading reports code that cannot be parsed.
-    let Fixes { fixes, obstacle } = parser_process::fixes(&text).unwrap_or_default();
-    if let Some(Obstacle { why, range }) = obstacle {
-        let line = text.as_bytes()[..range.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
-        return Ok(Some(format!("--fix changes nothing in {}: in line {line}, {why}", path.display())));
-    }
-    if fixes.is_empty() {
-        return Ok(None);
-    }
-    fs::write(path, apply(&text, fixes))
-        .map_err(|error| Diagnostic::new(format!("cannot write {}: {}", path.display(), plain(&error))))?;
-    Ok(None)
 }
 
 /// Reads everything except the transformation itself.
@@ -161,182 +79,6 @@ pub fn read_beside(sources: &Sources) -> Result<Loaded> {
         ..Program::default()
     };
     Ok(Loaded { program, paths })
-}
-
-/// Libraries by import name: their texts, and their files.
-type Libraries = (BTreeMap<String, String>, BTreeMap<String, PathBuf>);
-
-/// Reads the libraries alone.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_libraries(sources: &Sources) -> Result<Libraries> {
-    let mut paths = BTreeMap::new();
-    for dir in &sources.library_dirs {
-        for (handle, path) in list(dir, &sources.transformation)? {
-            offer(&mut paths, handle, path)?;
-        }
-    }
-    let mut named = BTreeMap::new();
-    for library in &sources.libraries {
-        offer(&mut named, library.handle.clone(), library.path.clone())?;
-    }
-    paths.extend(named);
-    let mut texts: BTreeMap<&Path, String> = BTreeMap::new();
-    let mut libraries = BTreeMap::new();
-    for (handle, path) in &paths {
-        let text = match texts.get(path.as_path()) {
-            Some(text) => text.clone(),
-            None => read_module(path, &format!("the library {handle}"))?,
-        };
-        texts.insert(path, text.clone());
-        libraries.insert(handle.clone(), text);
-    }
-    Ok((libraries, paths))
-}
-
-fn offer(paths: &mut BTreeMap<String, PathBuf>, handle: String, path: PathBuf) -> Result<()> {
-    match paths.get(&handle) {
-        Some(other) if !same_file(other, &path) => Err(Diagnostic::new(format!(
-            "two libraries have the handle {handle}: {} and {}",
-            other.display(),
-            path.display()
-        ))
-        .help(format!("rename one of them, or say which one is meant with --library {handle}={}", path.display()))),
-        _ => {
-            paths.insert(handle, path);
-            Ok(())
-        }
-    }
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    one == other || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// Returns the libraries of a folder by import name, sorted by path.
-/// The transformation itself may be in the folder and is left out.
-fn list(dir: &Path, transformation: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let mut found = Vec::new();
-    for path in entries(dir, "the library folder")? {
-        let Some(stem) = module_stem(&path) else { continue };
-        if !path.is_file() || same_file(&path, transformation) {
-            continue;
-        }
-        let handle = handle_of(&stem);
-        if handle != stem {
-            found.push((stem, path.clone()));
-        }
-        found.push((handle, path));
-    }
-    let shared = dir.join("@rs");
-    if shared.is_dir() {
-        for library in entries(&shared, "the library folder")?.iter().filter(|path| path.is_dir()) {
-            let Some(name) = library.file_name().and_then(|name| name.to_str()) else { continue };
-            for path in entries(library, "the library folder")? {
-                if let Some(version) = module_stem(&path).filter(|stem| is_version(stem) && path.is_file()) {
-                    found.push((format!("@rs/{name}/{version}"), path));
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn is_version(stem: &str) -> bool {
-    stem.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Returns the file name of a module without its extension; `None`
-/// for other files, including hidden files, declarations and tests.
-pub(crate) fn module_stem(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_str()?;
-    let stem = [".js", ".mjs", ".ts", ".mts"].iter().find_map(|extension| name.strip_suffix(extension))?;
-    let is_other = [".test", ".spec", ".d"].iter().any(|word| stem.ends_with(word));
-    let is_module = !stem.is_empty() && !stem.starts_with('.') && !is_other;
-    is_module.then(|| stem.to_owned())
-}
-
-fn entries(dir: &Path, what: &str) -> Result<Vec<PathBuf>> {
-    let cannot = |error: std::io::Error| {
-        let (reason, help) = match error.kind() {
-            ErrorKind::NotFound => {
-                ("there is no such folder".to_owned(), "a relative path starts in the current folder")
-            }
-            ErrorKind::NotADirectory => {
-                ("it is a file".to_owned(), "name its folder, or give the file a handle with --library HANDLE=PATH")
-            }
-            _ => (plain(&error), "see that the folder can be read"),
-        };
-        Diagnostic::new(format!("cannot read {what} {}: {reason}", dir.display())).help(help)
-    };
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir).map_err(cannot)? {
-        paths.push(entry.map_err(cannot)?.path());
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// Reads a module as V8 gets it. TypeScript loses its types; the parser runs in a separate process.
-pub(crate) fn read_module(path: &Path, what: &str) -> Result<String> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if matches!(extension, "cts" | "tsx" | "cjs" | "jsx") {
-        return Err(Diagnostic::new(format!("cannot use {what} {}: .{extension} is not supported", path.display()))
-            .help("name an ES module: .js, .mjs, .ts or .mts"));
-    }
-    let text = read_text(path, what)?;
-    if !is_typescript(path) {
-        return Ok(text);
-    }
-    parser_process::strip(&text).map_err(|error| {
-        let diagnostic =
-            Diagnostic::new(error.message).at(path.display().to_string(), &text, error.range).rule("load-syntax");
-        match error.help {
-            Some(help) => diagnostic.help(help),
-            None => diagnostic,
-        }
-    })
-}
-
-/// Reads a text file, without its byte order mark.
-fn read_text(path: &Path, what: &str) -> Result<String> {
-    let cannot = |error: std::io::Error| {
-        let (reason, help) = match error.kind() {
-            ErrorKind::NotFound => ("there is no such file".to_owned(), "a relative path starts in the current folder"),
-            ErrorKind::IsADirectory => ("it is a folder".to_owned(), "name the file in it"),
-            ErrorKind::NotADirectory => (
-                "a part of the path is a file, not a folder".to_owned(),
-                "a relative path starts in the current folder",
-            ),
-            _ => (plain(&error), "see that the file can be read"),
-        };
-        Diagnostic::new(format!("cannot read {what} {}: {reason}", path.display())).help(help)
-    };
-    let mut bytes = Vec::new();
-    // A limited read, because a device such as /dev/zero never ends.
-    fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(cannot)?;
-    if bytes.len() as u64 > LARGEST {
-        let limit = LARGEST >> 20;
-        return Err(Diagnostic::new(format!("cannot read {what} {}: it is larger than {limit} MiB", path.display()))
-            .help("is this the file you mean?"));
-    }
-    let mut text = String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Diagnostic::new(format!("cannot read {what} {}: it is not UTF-8 (line {line})", path.display()))
-            .help("save the file in the encoding UTF-8")
-    })?;
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
-    }
-    Ok(text)
-}
-
-/// Formats an I/O error without `(os error N)`.
-pub fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 #[derive(Deserialize)]
@@ -397,6 +139,8 @@ fn not_json(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;
