@@ -196,21 +196,22 @@ impl Types {
         }
     }
 
-    /// Self-test: whether a nested value is found in every place where an object or array can store it.
+    /// Self-test: whether a nested value is found in every place where an object or array can store it. Runs at the start
+    /// of each process, so it creates few objects.
     fn are_right(&self, scope: &mut v8::PinScope<'_, '_>) -> Option<bool> {
         let leaf: v8::Local<v8::Value> = v8::String::new(scope, "leaf")?.into();
         let mut right = self.is_flat(leaf);
         for flat in objects::around(scope, leaf)? {
             right &= self.is_flat(flat.into());
         }
-        for number in 0..objects::around(scope, leaf)?.len() {
-            // Nest the value in the same way until it is deeper than a flat value can be.
-            let mut value = leaf;
-            for _ in 0..=MAX_DEPTH + 1 {
-                right &= self.is_flat(value);
-                value = objects::around(scope, value)?[number].into();
-            }
-            right &= !self.is_flat(value);
+        // As deep as a flat value can be, so that anything around it is too deep.
+        let mut deepest = leaf;
+        for _ in 0..=MAX_DEPTH {
+            deepest = v8::Array::new_with_elements(scope, &[deepest]).into();
+        }
+        right &= self.is_flat(deepest);
+        for deep in objects::around(scope, deepest)? {
+            right &= !self.is_flat(deep.into());
         }
         Some(right)
     }
