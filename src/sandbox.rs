@@ -34,7 +34,7 @@ pub(crate) const SOCKET: i32 = 3;
 
 /// One layer of a worker's sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wall {
+pub struct SandboxLayer {
     /// The name of the layer.
     pub name: String,
     /// Whether the layer is in force.
@@ -45,7 +45,7 @@ pub struct Wall {
 
 /// All layers, in the order in which they were set up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SandboxReport(pub Vec<Wall>);
+pub struct SandboxReport(pub Vec<SandboxLayer>);
 
 impl SandboxReport {
     /// Records the result of setting up one layer.
@@ -54,20 +54,24 @@ impl SandboxReport {
             Ok(()) => (true, what.to_owned()),
             Err(error) => (false, error.to_string()),
         };
-        self.0.push(Wall { name: name.to_owned(), holds, detail });
+        self.0.push(SandboxLayer { name: name.to_owned(), holds, detail });
     }
 
     /// Lists the layers that are not in force, as text; `None` if all are.
     pub fn lacking(&self) -> Option<String> {
-        let lacking: Vec<String> =
-            self.0.iter().filter(|wall| !wall.holds).map(|wall| format!("{} ({})", wall.name, wall.detail)).collect();
+        let lacking: Vec<String> = self
+            .0
+            .iter()
+            .filter(|layer| !layer.holds)
+            .map(|layer| format!("{} ({})", layer.name, layer.detail))
+            .collect();
         (!lacking.is_empty()).then(|| lacking.join(", "))
     }
 }
 
 /// Sets up the layers that must come before V8 and before a second thread exists.
 pub(crate) fn first() -> SandboxReport {
-    let mut walls = SandboxReport::default();
+    let mut report = SandboxReport::default();
     // The parent-death signal comes after this step: a change of credentials clears it.
     let (what, capabilities) = match INHERITED.get() {
         Some(Inherited { alone }) => {
@@ -75,24 +79,24 @@ pub(crate) fn first() -> SandboxReport {
         }
         None => (if own_user() { "none, in a user namespace of its own" } else { "none" }, drop_capabilities()),
     };
-    walls.note("capabilities", what, capabilities);
-    walls.note(
+    report.note("capabilities", what, capabilities);
+    report.note(
         "parent's death",
         "a supervisor that is killed takes its workers with it",
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
     );
-    walls.note(
+    report.note(
         "no new privileges",
         "no program could gain any by being started",
         rustix::thread::set_no_new_privs(true),
     );
-    walls.note(
+    report.note(
         "not dumpable",
         "no core dump with personal data in it, and no other worker can look into this one",
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable),
     );
     let environment = if std::env::vars_os().next().is_none() { Ok(()) } else { Err("it is not empty") };
-    walls.note("environment", "there is none to read", environment);
+    report.note("environment", "there is none to read", environment);
     match landlock() {
         Ok(status) => {
             let (what, result) = match status.ruleset {
@@ -102,11 +106,11 @@ pub(crate) fn first() -> SandboxReport {
                 RulesetStatus::PartiallyEnforced => ("no files; this kernel does not know the rest", Ok(())),
                 RulesetStatus::NotEnforced => ("", Err("this kernel has none")),
             };
-            walls.note("Landlock", what, result);
+            report.note("Landlock", what, result);
         }
-        Err(error) => walls.note("Landlock", "", Err(error)),
+        Err(error) => report.note("Landlock", "", Err(error)),
     }
-    walls
+    report
 }
 
 /// Moves into a user namespace without any users, if the kernel allows it. In many containers it does not.
@@ -166,15 +170,15 @@ fn landlock() -> Result<RestrictionStatus, RulesetError> {
 
 /// Sets up the remaining layers, after the last thread has started. `memory` is the memory limit of this
 /// process, in bytes.
-pub(crate) fn last(walls: &mut SandboxReport, memory: usize, jitless: bool) {
-    walls.note("descriptors", "one socket is open, to the supervisor", close_all());
-    walls.note("resource limits", "memory, size of files, no more descriptors, no core file", limit(memory));
+pub(crate) fn last(report: &mut SandboxReport, memory: usize, jitless: bool) {
+    report.note("descriptors", "one socket is open, to the supervisor", close_all());
+    report.note("resource limits", "memory, size of files, no more descriptors, no core file", limit(memory));
     let what = if jitless {
         "only what V8 cannot do without; no memory can be made executable"
     } else {
         "only what V8 cannot do without"
     };
-    walls.note("system calls", what, system_calls::filter(jitless, INHERITED.get().is_some()));
+    report.note("system calls", what, system_calls::filter(jitless, INHERITED.get().is_some()));
 }
 
 /// Closes all descriptors except the standard streams (which lead nowhere) and the socket.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use crate::tally::exit;
-use crate::workers::{self, Sandbox, Wall};
+use crate::workers::{self, Sandbox, SandboxLayer};
 use sluicegate_engine::{Limits, Options, Program};
 
 /// Returns the table, and the exit code: 0 if every layer of the sandbox is in place.
@@ -16,24 +16,24 @@ use sluicegate_engine::{Limits, Options, Program};
 pub fn doctor(as_json: bool) -> anyhow::Result<(String, u8)> {
     let program = Program::new("doctor.js", "export const transformEvent = (event) => event;");
     let options = Options::default();
-    let (_, walls) = workers::check(&program, &options, Sandbox::default())?;
-    let code = if walls.lacking().is_none() { exit::COMPLETE } else { exit::COULD_NOT_RUN };
+    let (_, report) = workers::check(&program, &options, Sandbox::default())?;
+    let code = if report.lacking().is_none() { exit::COMPLETE } else { exit::COULD_NOT_RUN };
     let facts = facts(&options.limits);
     let text = if as_json {
         let facts: serde_json::Map<_, _> =
             facts.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        format!("{}\n", json!({ "ok": code == exit::COMPLETE, "walls": walls.0, "machine": facts }))
+        format!("{}\n", json!({ "ok": code == exit::COMPLETE, "walls": report.0, "machine": facts }))
     } else {
-        table(&walls.0, &facts)
+        table(&report.0, &facts)
     };
     Ok((text, code))
 }
 
-fn table(walls: &[Wall], facts: &[(&str, String)]) -> String {
+fn table(layers: &[SandboxLayer], facts: &[(&str, String)]) -> String {
     let mut text = String::from("Layers of the sandbox around a worker\n");
-    for wall in walls {
-        let state = if wall.holds { "in place" } else { "missing" };
-        let _ = writeln!(text, "  {:<18} {state:<8}  {}", wall.name, wall.detail);
+    for layer in layers {
+        let state = if layer.holds { "in place" } else { "missing" };
+        let _ = writeln!(text, "  {:<18} {state:<8}  {}", layer.name, layer.detail);
     }
     text.push_str("\nThis machine\n");
     for (name, value) in facts {

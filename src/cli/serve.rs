@@ -204,7 +204,7 @@ fn allow_descriptors() {
 }
 
 /// Starts a worker and checks its sandbox before the first request.
-fn check_walls(sandbox: Sandbox) -> anyhow::Result<()> {
+fn check_sandbox(sandbox: Sandbox) -> anyhow::Result<()> {
     let program = Program::new("walls.js", "export const transformEvent = (event) => event;");
     match workers::check(&program, &Options::default(), sandbox) {
         Ok(_) => Ok(()),
@@ -245,7 +245,7 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
     allow_descriptors();
-    check_walls(resolved.config.terms.sandbox)?;
+    check_sandbox(resolved.config.terms.sandbox)?;
     // The check has already warned.
     resolved.config.terms.sandbox.warn = |_| {};
     if !resolved.network.is_off() && !resolved.config.mirror {

@@ -152,7 +152,7 @@ settings! {
             Kind::Word(OnUnsafeInteger::WORDS), values::word;
     }
 
-    /// The walls around the code, beside the limits.
+    /// The sandbox around the code, beside the limits.
     #[command(next_help_heading = "Sandbox")]
     SandboxFlags {
         /// Do not run unless every layer of the sandbox is in place [default: warn if one is missing; `serve` does not

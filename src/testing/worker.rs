@@ -35,7 +35,7 @@ pub fn main() -> u8 {
 
 /// Sets up the same sandbox as a worker of `run`, then runs one unit after the other.
 fn serve() -> io::Result<()> {
-    let Some(socket) = JsonSocket::behind_walls()? else { return Ok(()) };
+    let Some(socket) = JsonSocket::enter_sandbox()? else { return Ok(()) };
     let pipe = Pipe(Rc::new(RefCell::new(socket)));
     while let Some(ToWorker::Job(job)) = pipe.read() {
         run(*job, &pipe)?;

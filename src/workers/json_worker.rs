@@ -30,7 +30,7 @@ pub struct JsonWorker {
 }
 
 impl JsonWorker {
-    /// Starts this program with a hidden subcommand whose code begins with [`JsonSocket::behind_walls`]. `heap` is the
+    /// Starts this program with a hidden subcommand whose code begins with [`JsonSocket::enter_sandbox`]. `heap` is the
     /// total limit for all isolates of the worker, in bytes.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl JsonWorker {
         let mut worker = Self { child, socket: JsonSocket(BufReader::new(ours)) };
         worker.send(&Setup { heap, jitless: sandbox.jitless }).map_err(failed)?;
         match worker.read::<SandboxReport>() {
-            Some(walls) => sandbox.judge(&walls)?,
+            Some(report) => sandbox.judge(&report)?,
             None => return Err(RunError::Start("a worker process could not be started".to_owned())),
         }
         Ok(worker)
@@ -88,8 +88,8 @@ impl JsonSocket {
     ///
     /// # Errors
     /// When the report cannot be sent.
-    pub fn behind_walls() -> io::Result<Option<Self>> {
-        let mut walls = sandbox::first();
+    pub fn enter_sandbox() -> io::Result<Option<Self>> {
+        let mut report = sandbox::first();
         // SAFETY: the supervisor starts workers with exactly this descriptor open, and nothing else in this process
         // uses it.
         let socket = unsafe { UnixStream::from_raw_fd(sandbox::SOCKET) };
@@ -98,8 +98,8 @@ impl JsonSocket {
         engine::initialize_with(engine::Protection::Keys, jitless);
         // The sandbox allows no new threads.
         engine::start_watchdog();
-        sandbox::last(&mut walls, engine::max_memory(heap), jitless);
-        socket.write(&walls)?;
+        sandbox::last(&mut report, engine::max_memory(heap), jitless);
+        socket.write(&report)?;
         Ok(Some(socket))
     }
 

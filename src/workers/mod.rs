@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use crate::sandbox;
-pub use crate::sandbox::{SandboxReport, Wall};
+pub use crate::sandbox::{SandboxLayer, SandboxReport};
 pub use answer::answer;
 pub use budget::{Budget, Held};
 pub use failures::{FailurePlace, FailurePlaces};
@@ -172,8 +172,8 @@ impl Default for Sandbox {
 
 impl Sandbox {
     /// Checks a sandbox against these requirements. Warns or fails if a layer is missing.
-    pub(crate) fn judge(&self, walls: &SandboxReport) -> Result<(), RunError> {
-        match walls.lacking() {
+    pub(crate) fn judge(&self, report: &SandboxReport) -> Result<(), RunError> {
+        match report.lacking() {
             Some(lacking) if self.require => Err(RunError::Sandbox(lacking)),
             Some(lacking) => {
                 (self.warn)(&lacking);

@@ -195,12 +195,12 @@ impl PreviewWorker {
                 _ => None,
             };
             match word {
-                Some(Word::Failed(error, walls)) => {
-                    self.judge(&walls)?;
+                Some(Word::Failed(error, report)) => {
+                    self.judge(&report)?;
                     return Ok(Attempt::Done(Err(*error)));
                 }
-                Some(Word::Loaded(loaded, load, walls)) => {
-                    self.judge(&walls)?;
+                Some(Word::Loaded(loaded, load, report)) => {
+                    self.judge(&report)?;
                     known = Some((loaded, load));
                 }
                 Some(Word::Ran(text)) => {
@@ -219,12 +219,12 @@ impl PreviewWorker {
     }
 
     /// Warns once about a missing layer of the sandbox, or fails if the sandbox is required.
-    fn judge(&mut self, walls: &SandboxReport) -> Result<(), RunError> {
+    fn judge(&mut self, report: &SandboxReport) -> Result<(), RunError> {
         if self.warned && !self.sandbox.require {
             return Ok(());
         }
         self.warned = true;
-        self.sandbox.judge(walls)
+        self.sandbox.judge(report)
     }
 }
 
@@ -251,7 +251,7 @@ pub(super) fn serve(
     with_network: bool,
     mut socket: &UnixStream,
     mut payload: Vec<u8>,
-    walls: &SandboxReport,
+    report: &SandboxReport,
 ) -> io::Result<()> {
     let mailbox = Rc::new(RefCell::new(mailbox));
     let mut tell = |word: &Word| {
@@ -263,7 +263,7 @@ pub(super) fn serve(
         let trial: PreviewJob = serde_json::from_slice(&payload)?;
         let started = Instant::now();
         match Engine::new(trial.program, trial.options) {
-            Err(error) => tell(&Word::Failed(Box::new(error), walls.clone()))?,
+            Err(error) => tell(&Word::Failed(Box::new(error), report.clone()))?,
             Ok(mut engine) => {
                 engine.on_stuck(|| {
                     // Not `exit`: the main thread is still running, so destructors must not run.
@@ -271,7 +271,7 @@ pub(super) fn serve(
                     unsafe { libc::_exit(STUCK_CODE) }
                 });
                 engine.locate_timeouts();
-                tell(&Word::Loaded(engine.loaded(), started.elapsed(), walls.clone()))?;
+                tell(&Word::Loaded(engine.loaded(), started.elapsed(), report.clone()))?;
                 if with_network {
                     let network: SharedNetwork = mailbox.clone();
                     engine.connect(network);

@@ -66,7 +66,7 @@ pub fn main_with(hook: Hook) -> u8 {
 }
 
 fn serve(hook: Hook) -> io::Result<()> {
-    let mut walls = sandbox::first();
+    let mut report = sandbox::first();
     // SAFETY: the supervisor starts workers with exactly these descriptors open, and nothing else in this
     // process uses them.
     let (socket, input, output) = unsafe {
@@ -87,12 +87,12 @@ fn serve(hook: Hook) -> io::Result<()> {
     let input = Mapping::new(&input, layout.input_len(), false)?;
     let output = OUTPUT
         .get_or_init(|| Mapping::new(&output, layout.output_len(), true).expect("the supervisor made it this large"));
-    sandbox::last(&mut walls, engine::max_memory(heap), jitless);
+    sandbox::last(&mut report, engine::max_memory(heap), jitless);
 
     let mut mailbox = Mailbox::new(socket);
     match mailbox.read(&mut payload)? {
         Some(Kind::Start) => {}
-        Some(Kind::Try) => return preview::serve(mailbox, network, socket, payload, &walls),
+        Some(Kind::Try) => return preview::serve(mailbox, network, socket, payload, &report),
         _ => return Ok(()),
     }
     let start: Start = serde_json::from_slice(&payload)?;
@@ -117,7 +117,7 @@ fn serve(hook: Hook) -> io::Result<()> {
         unsafe { libc::_exit(STUCK_CODE) }
     });
     let loaded = engine.loaded();
-    answer(&Ready::Loaded(loaded.clone(), walls))?;
+    answer(&Ready::Loaded(loaded.clone(), report))?;
     mailbox.free = (0..layout.output_slots as u32).collect();
     let mailbox = Rc::new(RefCell::new(mailbox));
     if network {

@@ -192,7 +192,7 @@ fn a_scene_fixes_clock_and_chance_and_nothing_else() {
 
 /// A worker of tests has the same sandbox as one of `run`.
 #[test]
-fn tests_run_behind_the_walls_of_production() {
+fn tests_run_in_the_sandbox_of_production() {
     let dir = Dir::new();
     dir.file("t.test.js", "test('never ends', () => { for (;;); });");
     let mut child = dir.command(&["test", "--test-timeout", "1m"]).spawn().unwrap();

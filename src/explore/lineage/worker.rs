@@ -164,7 +164,7 @@ pub fn main() -> u8 {
 }
 
 fn serve() -> io::Result<()> {
-    let Some(mut socket) = JsonSocket::behind_walls()? else { return Ok(()) };
+    let Some(mut socket) = JsonSocket::enter_sandbox()? else { return Ok(()) };
     let Some((setup, events)) = socket.read::<Task>() else { return Ok(()) };
     let analyzer = match Analyzer::new(*setup) {
         Ok(analyzer) => analyzer,

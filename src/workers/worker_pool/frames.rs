@@ -19,14 +19,14 @@ impl WorkerPool {
         match kind {
             // Sent once, before any other frame.
             Kind::Ready if !self.workers[index].ready => match serde_json::from_slice(payload) {
-                Ok(Ready::Loaded(loaded, walls)) => {
+                Ok(Ready::Loaded(loaded, report)) => {
                     self.failed_starts = 0;
                     self.loaded_once = true;
                     self.export = loaded.export;
                     self.workers[index].ready = true;
                     self.workers[index].moved = Instant::now();
                     self.workers[index].told = Instant::now();
-                    Ok(PoolEvent::Loaded(Box::new((loaded, walls))))
+                    Ok(PoolEvent::Loaded(Box::new((loaded, report))))
                 }
                 // The same code has loaded before, so this failure has an external cause, such as too little CPU time.
                 Ok(Ready::Failed(error)) if !self.loaded_once => Err(error.into()),

@@ -1,7 +1,7 @@
 //! Compromised workers that send invalid sequences of frames: random ones, some of them valid.
 //!
 //! Such a worker can only cause its own end and failures of its own events. The run continues, its counts add up, and
-//! only input comes out. `cargo test --test walls frames` tries some, `cargo test --test walls -- frames 1200`
+//! only input comes out. `cargo test --test sandbox frames` tries some, `cargo test --test sandbox -- frames 1200`
 //! continues for 1200 seconds.
 
 use std::fs::File;
