@@ -17,7 +17,7 @@ use sluicegate_json::validator::Entry;
 const MAX_SIMPLE_LEN: usize = 16 << 10;
 
 /// Initial capacity; most events have fewer edits.
-const HOLES: usize = 8;
+const INITIAL_EDITS: usize = 8;
 
 /// The changes to a lazy event, in the line's order.
 pub(crate) struct Edits<'s> {
@@ -32,7 +32,7 @@ enum Action {
     /// Replaces the value of this entry.
     Replace(usize),
     /// Deletes this entry and its key.
-    Cut(usize),
+    Delete(usize),
     /// Adds a property.
     Add,
 }
@@ -67,7 +67,7 @@ impl<'s> Edits<'s> {
     /// An empty list that reuses the memory of `texts`.
     fn new(mut texts: Vec<u8>) -> Self {
         texts.clear();
-        Self { list: Vec::with_capacity(HOLES), texts }
+        Self { list: Vec::with_capacity(INITIAL_EDITS), texts }
     }
 
     /// Adds an edit: `value` replaces `span`, or is inserted there after `before` if a property was added.
@@ -88,8 +88,8 @@ impl<'s> Edits<'s> {
     }
 
     /// Adds an edit that deletes a property.
-    fn cut(&mut self, entry: usize, span: Range<usize>) {
-        self.list.push(Edit { action: Action::Cut(entry), span, value: None, before: 0..0, text: None });
+    fn delete(&mut self, entry: usize, span: Range<usize>) {
+        self.list.push(Edit { action: Action::Delete(entry), span, value: None, before: 0..0, text: None });
     }
 
     /// Restores what V8 lost of the replaced values. `restore` gets a value's text in `line` and V8's text for it, and
@@ -100,42 +100,42 @@ impl<'s> Edits<'s> {
         may_have_lost: impl Fn(&[u8], &[u8]) -> bool,
         mut restore: impl FnMut(&[u8], &[u8], &mut Vec<u8>),
     ) {
-        for hole in &mut self.list {
-            let (Action::Replace(_), Some(text)) = (hole.action, hole.text.clone()) else { continue };
-            let came = &line[hole.span.clone()];
+        for edit in &mut self.list {
+            let (Action::Replace(_), Some(text)) = (edit.action, edit.text.clone()) else { continue };
+            let came = &line[edit.span.clone()];
             let text = &self.texts[text];
             if text == came || !may_have_lost(came, text) {
                 continue;
             }
             let (text, start) = (text.to_vec(), self.texts.len());
             restore(came, &text, &mut self.texts);
-            hole.text = Some(start..self.texts.len());
+            edit.text = Some(start..self.texts.len());
         }
     }
 
     /// Drops edits whose text equals the line's.
     pub(crate) fn forget_unchanged(&mut self, line: &[u8]) {
         let Self { list, texts } = self;
-        list.retain(|hole| {
-            let same = |text: &Range<usize>| texts[text.clone()] == line[hole.span.clone()];
-            !(matches!(hole.action, Action::Replace(_)) && hole.text.as_ref().is_some_and(same))
+        list.retain(|edit| {
+            let same = |text: &Range<usize>| texts[text.clone()] == line[edit.span.clone()];
+            !(matches!(edit.action, Action::Replace(_)) && edit.text.as_ref().is_some_and(same))
         });
     }
 
     /// The values whose texts are not known yet.
     pub(crate) fn unprinted(&self) -> impl Iterator<Item = v8::Local<'s, v8::Value>> {
-        self.list.iter().filter(|hole| hole.is_unprinted()).filter_map(|hole| hole.value)
+        self.list.iter().filter(|edit| edit.is_unprinted()).filter_map(|edit| edit.value)
     }
 
     /// The text of an edit's value.
-    pub(crate) fn text(&self, hole: &Edit<'_>) -> &[u8] {
-        hole.text.clone().map_or(&[], |text| &self.texts[text])
+    pub(crate) fn text(&self, edit: &Edit<'_>) -> &[u8] {
+        edit.text.clone().map_or(&[], |text| &self.texts[text])
     }
 
     /// The number of bytes by which the line grows.
     pub(crate) fn growth(&self) -> isize {
         let growth =
-            |hole: &Edit<'_>| (hole.before.len() + self.text(hole).len()).cast_signed() - hole.span.len().cast_signed();
+            |edit: &Edit<'_>| (edit.before.len() + self.text(edit).len()).cast_signed() - edit.span.len().cast_signed();
         self.list.iter().map(growth).sum()
     }
 }
@@ -181,7 +181,7 @@ impl State {
         for (number, entry) in entries.clone().enumerate() {
             let lazy = &self.entries[entry];
             if printed >> number & 1 == 0 {
-                edits.cut(entry, self.cut(entries, number, printed));
+                edits.delete(entry, self.deleted_span(entries, number, printed));
                 continue;
             }
             if !lazy.touched() {
@@ -210,7 +210,7 @@ impl State {
 
     /// The span to delete with a property: it includes the comma before it, or after it if no
     /// property is left before it.
-    fn cut(&self, entries: &Range<usize>, number: usize, kept: u64) -> Range<usize> {
+    fn deleted_span(&self, entries: &Range<usize>, number: usize, kept: u64) -> Range<usize> {
         let entry = |number: usize| &self.entries[entries.start + number].entry;
         let end = entry(number).value.end;
         if kept & ((1 << number) - 1) != 0 {
@@ -360,13 +360,13 @@ impl State {
     /// Appends the line with `edits` applied. The line must have no white space between tokens.
     pub(crate) fn replace(&self, edits: &Edits<'_>, out: &mut dyn Sink) {
         let mut copied = 0;
-        for hole in &edits.list {
-            out.push(&self.line[copied..hole.span.start]);
-            if hole.value.is_some() {
-                out.push(&edits.texts[hole.before.clone()]);
-                out.push(edits.text(hole));
+        for edit in &edits.list {
+            out.push(&self.line[copied..edit.span.start]);
+            if edit.value.is_some() {
+                out.push(&edits.texts[edit.before.clone()]);
+                out.push(edits.text(edit));
             }
-            copied = hole.span.end;
+            copied = edit.span.end;
         }
         out.push(&self.line[copied..]);
     }
@@ -382,7 +382,7 @@ impl State {
         let mut separator = b'{';
         for entry in entries.clone() {
             let Entry { key, value } = &self.entries[entry].entry;
-            if edits.first().is_some_and(|hole| hole.action == Action::Cut(entry)) {
+            if edits.first().is_some_and(|edit| edit.action == Action::Delete(entry)) {
                 *edits = &edits[1..];
                 continue;
             }
@@ -390,11 +390,11 @@ impl State {
             out.extend_from_slice(&self.line[key.start - 1..key.end + 1]);
             out.push(b':');
             match (edits.first(), self.entries[entry].child) {
-                (Some(hole), _) if hole.action == Action::Replace(entry) => {
-                    out.extend_from_slice(&texts[hole.text.clone().unwrap_or_default()]);
+                (Some(edit), _) if edit.action == Action::Replace(entry) => {
+                    out.extend_from_slice(&texts[edit.text.clone().unwrap_or_default()]);
                     *edits = &edits[1..];
                 }
-                (Some(hole), Some(child)) if value.contains(&hole.span.start) => {
+                (Some(edit), Some(child)) if value.contains(&edit.span.start) => {
                     self.node_replaced(child, edits, texts, out);
                 }
                 _ => out.extend_from_slice(&self.line[value.clone()]),
@@ -403,9 +403,9 @@ impl State {
         if separator == b'{' {
             out.push(b'{');
         }
-        while let Some((hole, rest)) = edits.split_first().filter(|(hole, _)| hole.span == (*end..*end)) {
-            out.extend_from_slice(&texts[hole.before.clone()]);
-            out.extend_from_slice(&texts[hole.text.clone().unwrap_or_default()]);
+        while let Some((edit, rest)) = edits.split_first().filter(|(edit, _)| edit.span == (*end..*end)) {
+            out.extend_from_slice(&texts[edit.before.clone()]);
+            out.extend_from_slice(&texts[edit.text.clone().unwrap_or_default()]);
             *edits = rest;
         }
         out.push(b'}');

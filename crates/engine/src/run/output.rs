@@ -189,7 +189,7 @@ impl Print<'_> {
     ) -> Verdict {
         let Some(shared) = scope.get_slot::<lazy::Shared>().cloned() else { return Verdict::Dropped };
         let list: Option<v8::Local<v8::Array>> = texts.try_into().ok();
-        for (number, hole) in (0..).zip(edits.list.iter_mut().filter(|hole| hole.is_unprinted())) {
+        for (number, edit) in (0..).zip(edits.list.iter_mut().filter(|edit| edit.is_unprinted())) {
             let text = list.map_or(Some(texts), |list| list.get_index(scope, number));
             let Some(text) = text.and_then(|text| v8::Local::<v8::String>::try_from(text).ok()) else {
                 return BadReturn::NotAnEvent.failure("transformEvent").into();
@@ -198,9 +198,9 @@ impl Print<'_> {
             if let Err(error) = v8_string::write(scope, text, self.text_limit(), &mut edits.texts) {
                 return self.too_large(self.around() + error.size).into();
             }
-            hole.text = Some(start..edits.texts.len());
+            edit.text = Some(start..edits.texts.len());
         }
-        let verdict = self.filled(&shared.borrow(), &mut edits, out);
+        let verdict = self.write_edited(&shared.borrow(), &mut edits, out);
         shared.borrow_mut().reuse(&mut edits);
         match verdict {
             Ok(()) => Verdict::Ok { outputs: 1 },
@@ -209,7 +209,7 @@ impl Print<'_> {
     }
 
     /// Writes the line with edits whose texts are all known.
-    fn filled(&mut self, state: &lazy::State, edits: &mut Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
+    fn write_edited(&mut self, state: &lazy::State, edits: &mut Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
         let Validator { merger, restorer, duplicates, .. } = &mut *self.validator;
         // An edited value that equals the value of the line is written as it was in the line.
         let may_have_lost =
