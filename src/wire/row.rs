@@ -83,7 +83,7 @@ fn number(letters: [u8; LETTERS]) -> Option<usize> {
 }
 
 /// Returns the framing of rows: a comma after each row.
-pub fn rendering<'a>(around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
+pub fn framing<'a>(around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
     OutputFraming { open: b"", around, between: b",", close: b",", keep_partial_output: true }
 }
 

@@ -9,8 +9,8 @@
 mod batches;
 mod events;
 mod in_flight;
+mod output_format;
 mod output_slots;
-mod rendering;
 mod split;
 
 use std::cell::RefCell;

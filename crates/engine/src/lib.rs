@@ -257,16 +257,16 @@ impl Engine {
 
     /// Transforms one event and appends its outputs to `out` with their framing. Appends nothing
     /// unless the verdict is `ok`.
-    pub fn transform_event(&mut self, event: Event<'_>, rendering: &OutputFraming<'_>, out: &mut dyn Sink) -> Verdict {
+    pub fn transform_event(&mut self, event: Event<'_>, framing: &OutputFraming<'_>, out: &mut dyn Sink) -> Verdict {
         if self.export() == Export::Batch {
             let mut verdict = None;
-            self.transform_batch(&[event], &mut |_| *rendering, &mut |one, text, _| {
+            self.transform_batch(&[event], &mut |_| *framing, &mut |one, text, _| {
                 out.push(&text);
                 verdict = Some(one);
             });
             return verdict.expect("a batch gives one verdict per event");
         }
-        self.run_alone(event, rendering, out)
+        self.run_alone(event, framing, out)
     }
 
     /// Runs an attempt, and repeats it in a fresh isolate if it hit the heap limit in an isolate

@@ -5,7 +5,7 @@ use std::io;
 
 use super::Worker;
 use super::in_flight::Finished;
-use super::rendering::rendering;
+use super::output_format::output_framing;
 use crate::wire::frame::Work;
 use sluicegate_engine::verdict::Verdict;
 use sluicegate_engine::{BatchStep, Event, OutputFraming, Settled, Ticket, Verdicts};
@@ -30,9 +30,7 @@ impl Worker {
             }
         }
         let ticket = Ticket(work.unit, number);
-        self.batch_step(ticket, &events, |worker, events, rendering| {
-            worker.engine.start_batch(ticket, events, rendering)
-        });
+        self.batch_step(ticket, &events, |worker, events, framing| worker.engine.start_batch(ticket, events, framing));
         // The turn may have settled other events, or the watchdog may have passed it to an event that ran too long.
         self.take_settled()
     }
@@ -42,8 +40,8 @@ impl Worker {
         let ticket = settled.ticket;
         let Some(place) = self.in_flight.places.remove(&(ticket.0, ticket.1)) else { return };
         self.with_batch(place, |worker, events| {
-            worker.batch_step(ticket, events, |worker, events, rendering| {
-                worker.engine.finish_batch(settled, events, rendering)
+            worker.batch_step(ticket, events, |worker, events, framing| {
+                worker.engine.finish_batch(settled, events, framing)
             });
         });
     }
@@ -51,11 +49,11 @@ impl Worker {
     /// Runs a batch again, or one line of it alone.
     pub(super) fn run_batch_again(&mut self, place: u64, ticket: Ticket, alone: bool) {
         self.with_batch(place, |worker, events| {
-            worker.batch_step(ticket, events, |worker, events, rendering| {
+            worker.batch_step(ticket, events, |worker, events, framing| {
                 if !alone {
-                    return worker.engine.start_batch(ticket, events, rendering);
+                    return worker.engine.start_batch(ticket, events, framing);
                 }
-                let Some(verdicts) = worker.engine.run_batch(events, rendering) else { return BatchStep::Apart };
+                let Some(verdicts) = worker.engine.run_batch(events, framing) else { return BatchStep::Apart };
                 verdicts.iter().for_each(|(verdict, _)| worker.acquit_others(verdict));
                 BatchStep::Done(verdicts)
             });
@@ -85,7 +83,7 @@ impl Worker {
     ) {
         let (emit, rows) = (self.emit, self.rows);
         let list: Vec<Event<'b>> = events.iter().map(|(_, (event, _))| *event).collect();
-        let step = step(self, &list, &mut |index| rendering(emit, rows, events[index].1.1));
+        let step = step(self, &list, &mut |index| output_framing(emit, rows, events[index].1.1));
         let mut places = events.iter().map(|(place, _)| *place);
         match step {
             BatchStep::Done(verdicts) => self.finished_batch(places, verdicts),

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::in_flight::Finished;
-use super::rendering::{render_logs, rendering};
+use super::output_format::{output_framing, render_logs};
 use super::split::trim;
 use super::{Worker, thread_cpu};
 use crate::config::{Emit, LineFormat};
@@ -34,9 +34,9 @@ impl Worker {
                 self.settle(number, line, before, Verdict::Dropped);
             }
             Ok(Some((event, around))) => {
-                let rendering = rendering(self.emit, self.rows, around);
+                let framing = output_framing(self.emit, self.rows, around);
                 let before_cpu = self.measure.then(thread_cpu);
-                let verdict = self.engine.transform_event(event, &rendering, &mut self.sink);
+                let verdict = self.engine.transform_event(event, &framing, &mut self.sink);
                 self.part.requests += u64::from(self.engine.requests());
                 self.cost(before_cpu);
                 if let Some(read) = self.engine.unsafe_read() {
@@ -107,7 +107,7 @@ impl Worker {
         let progress = progress(self.output);
         self.engine.transform_batch(
             &events,
-            &mut |index| rendering(emit, rows, around[index]),
+            &mut |index| output_framing(emit, rows, around[index]),
             &mut |verdict, text, logs| {
                 // This can take a while if every event runs alone.
                 progress.events.store(progress.events.load(Ordering::Relaxed) + 1, Ordering::Release);

@@ -12,7 +12,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::rendering::rendering;
+use super::output_format::output_framing;
 use super::split::{Split, trim};
 use super::{Worker, thread_cpu};
 use crate::wire::frame::{Kind, Work};
@@ -352,7 +352,7 @@ impl Worker {
         let whole = OnceCell::new();
         let Ok(Some((event, around))) = self.event(line, &whole) else { return };
         let mut text = Vec::new();
-        let framing = rendering(self.emit, self.rows, around);
+        let framing = output_framing(self.emit, self.rows, around);
         if let Step::Done(verdict) = self.engine.finish_event(settled, event, &framing, &mut text) {
             let finished = self.finished_last(verdict, text);
             self.finished(place, finished);
@@ -467,7 +467,7 @@ impl Worker {
         let whole = OnceCell::new();
         let Ok(Some((event, around))) = self.event(line, &whole) else { return };
         let mut text = Vec::new();
-        let framing = rendering(self.emit, self.rows, around);
+        let framing = output_framing(self.emit, self.rows, around);
         let step = if alone {
             Step::Done(self.engine.transform_event(event, &framing, &mut text))
         } else {
@@ -499,7 +499,7 @@ impl Worker {
             Ok(None) => Finished::unasked(Verdict::Dropped, true),
             Err(failure) => Finished::unasked(failure.into(), false),
             Ok(Some((event, around))) => {
-                let framing = rendering(self.emit, self.rows, around);
+                let framing = output_framing(self.emit, self.rows, around);
                 let ticket = Ticket(work.unit, number);
                 let step = if direct {
                     self.engine.start_event(ticket, event, &framing, &mut self.sink)

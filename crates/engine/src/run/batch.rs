@@ -37,7 +37,7 @@ use sluicegate_json::roundtrip;
 pub type OnVerdict<'a> = dyn FnMut(Verdict, Vec<u8>, &[LogLine]) + 'a;
 
 /// Returns the framing of the outputs of the event with this index in the batch.
-pub type Rendering<'f, 'a> = dyn FnMut(usize) -> OutputFraming<'a> + 'f;
+pub type FramingOf<'f, 'a> = dyn FnMut(usize) -> OutputFraming<'a> + 'f;
 
 /// The verdicts of the events of a batch, each with its framed outputs.
 pub type Verdicts = Vec<(Verdict, Vec<u8>)>;
@@ -84,10 +84,10 @@ impl Engine {
     pub fn transform_batch<'a>(
         &mut self,
         events: &[Event<'a>],
-        rendering: &mut Rendering<'_, 'a>,
+        framing: &mut FramingOf<'_, 'a>,
         on_verdict: &mut OnVerdict<'_>,
     ) {
-        match self.run_batch(events, rendering) {
+        match self.run_batch(events, framing) {
             Some(verdicts) => {
                 let logs = std::mem::take(&mut self.logs);
                 for (index, (verdict, text)) in verdicts.into_iter().enumerate() {
@@ -98,7 +98,7 @@ impl Engine {
             None => {
                 for (index, event) in events.iter().enumerate() {
                     let was_read = self.told_read.read.is_some();
-                    self.transform_batch(&[*event], &mut |_| rendering(index), on_verdict);
+                    self.transform_batch(&[*event], &mut |_| framing(index), on_verdict);
                     if let Some(read) = self.told_read.read.as_mut().filter(|_| !was_read) {
                         read.index = index as u32;
                     }
@@ -109,9 +109,9 @@ impl Engine {
 
     /// Transforms `events` in one call and waits until it is done. `None` if it failed as a
     /// whole, and each event must be run alone.
-    pub fn run_batch<'a>(&mut self, events: &[Event<'a>], rendering: &mut Rendering<'_, 'a>) -> Option<Verdicts> {
+    pub fn run_batch<'a>(&mut self, events: &[Event<'a>], framing: &mut FramingOf<'_, 'a>) -> Option<Verdicts> {
         loop {
-            let faults = match self.start_batch(ALONE, events, rendering) {
+            let faults = match self.start_batch(ALONE, events, framing) {
                 BatchStep::Done(verdicts) => return Some(verdicts),
                 BatchStep::Apart => return None,
                 BatchStep::Waits(faults) => faults,
@@ -122,7 +122,7 @@ impl Engine {
             let present: Vec<Event<'_>> = places.iter().map(|place| events[*place]).collect();
             let step =
                 self.wait_alone(&mut |engine, settled| match engine
-                    .finish_batch(settled, &present, &mut |index| rendering(places[index]))
+                    .finish_batch(settled, &present, &mut |index| framing(places[index]))
                 {
                     BatchStep::Waits(_) => None,
                     step => Some(step),
@@ -154,12 +154,12 @@ impl Engine {
         &mut self,
         ticket: Ticket,
         events: &[Event<'a>],
-        rendering: &mut Rendering<'_, 'a>,
+        framing: &mut FramingOf<'_, 'a>,
     ) -> BatchStep {
         if events.is_empty() {
             return BatchStep::Done(Vec::new());
         }
-        let batched = self.retrying(|engine| engine.attempt_batch(ticket, events, rendering));
+        let batched = self.retrying(|engine| engine.attempt_batch(ticket, events, framing));
         self.step_of(batched, events.len(), self.in_flight.made)
     }
 
@@ -169,7 +169,7 @@ impl Engine {
         &mut self,
         settled: waiting::Settled,
         events: &[Event<'a>],
-        rendering: &mut Rendering<'_, 'a>,
+        framing: &mut FramingOf<'_, 'a>,
     ) -> BatchStep {
         self.logs.clear();
         let number = match settled.how {
@@ -180,7 +180,7 @@ impl Engine {
             }
             How::Settled(number) => number,
         };
-        let (attempt, in_time) = self.finish_batch_attempt(number, events, rendering);
+        let (attempt, in_time) = self.finish_batch_attempt(number, events, framing);
         let made = self.in_flight.made;
         match self.conclude_finish(attempt, in_time, number, settled.ticket) {
             Some(batched) => self.step_of(batched, events.len(), made),
@@ -212,7 +212,7 @@ impl Engine {
         &mut self,
         ticket: Ticket,
         events: &[Event<'a>],
-        rendering: &mut Rendering<'_, 'a>,
+        framing: &mut FramingOf<'_, 'a>,
     ) -> Attempt<Batched> {
         let mut watched = None;
         self.validator.restorer.lost.clear();
@@ -314,7 +314,7 @@ impl Engine {
                         lossy,
                     };
                     let mut batched =
-                        print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
+                        print_groups(scope, grouped, (events, &present), framing, printer, verdicts, &is_source);
                     if watched == Some(true) {
                         let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
                         let was_read = told.read.is_some();
@@ -350,7 +350,7 @@ impl Engine {
         &mut self,
         number: u32,
         events: &[Event<'a>],
-        rendering: &mut Rendering<'_, 'a>,
+        framing: &mut FramingOf<'_, 'a>,
     ) -> (Attempt<Batched>, bool) {
         let waiting = self.in_flight.waiting.remove(&number);
         let (Some(isolate), Some(waiting)) = (self.isolate.as_mut(), waiting) else {
@@ -394,7 +394,7 @@ impl Engine {
                         lossy,
                     };
                     let mut batched =
-                        print_groups(scope, grouped, (events, &present), rendering, printer, verdicts, &is_source);
+                        print_groups(scope, grouped, (events, &present), framing, printer, verdicts, &is_source);
                     let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
                     let lost = &mut self.validator.restorer.lost;
                     let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);

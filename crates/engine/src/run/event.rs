@@ -47,7 +47,7 @@ impl Engine {
         &mut self,
         ticket: Ticket,
         event: Event<'_>,
-        rendering: &OutputFraming<'_>,
+        framing: &OutputFraming<'_>,
         out: &mut dyn Sink,
     ) -> Attempt<Step> {
         self.validator.restorer.lost.clear();
@@ -141,7 +141,7 @@ impl Engine {
                             let mut print = Print::new(
                                 event.json,
                                 loss,
-                                rendering,
+                                framing,
                                 self.options.limits.output,
                                 &mut self.validator,
                                 &mut self.text,

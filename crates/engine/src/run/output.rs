@@ -97,7 +97,7 @@ pub(crate) struct Print<'a> {
     /// Whether the restorer has read the line.
     pub(crate) is_read: bool,
     pub(crate) validator: &'a mut Validator,
-    pub(crate) rendering: &'a OutputFraming<'a>,
+    pub(crate) framing: &'a OutputFraming<'a>,
     pub(crate) limit: usize,
     pub(crate) used: usize,
     pub(crate) text: &'a mut Vec<u8>,
@@ -118,12 +118,12 @@ impl<'a> Print<'a> {
     pub(crate) fn new(
         line: &'a [u8],
         (clean, lossy): (Option<usize>, bool),
-        rendering: &'a OutputFraming<'a>,
+        framing: &'a OutputFraming<'a>,
         limit: usize,
         validator: &'a mut Validator,
         text: &'a mut Vec<u8>,
     ) -> Self {
-        Self { line, clean, lossy, is_read: false, validator, rendering, limit, used: 0, text }
+        Self { line, clean, lossy, is_read: false, validator, framing, limit, used: 0, text }
     }
 }
 
@@ -149,11 +149,11 @@ impl Print<'_> {
         one: &mut One<'_, 's, Self>,
     ) -> Verdict {
         if let Ok(text) = v8::Local::<v8::String>::try_from(texts) {
-            out.push(self.rendering.open);
+            out.push(self.framing.open);
             if let Err(failure) = one(self, scope, text, out) {
                 return failure.into();
             }
-            out.push(self.rendering.close);
+            out.push(self.framing.close);
             return Verdict::Ok { outputs: 1 };
         }
         if texts.is_undefined() {
@@ -163,18 +163,18 @@ impl Print<'_> {
             let failure = BadReturn::from_driver(texts, function);
             return failure.unwrap_or_else(|| BadReturn::BadElement.failure(function)).into();
         };
-        out.push(self.rendering.open);
+        out.push(self.framing.open);
         for index in 0..texts.length() {
             let text = texts.get_index(scope, index).and_then(|text| v8::Local::<v8::String>::try_from(text).ok());
             let Some(text) = text else { return BadReturn::BadElement.failure(function).into() };
             if index > 0 {
-                out.push(self.rendering.between);
+                out.push(self.framing.between);
             }
             if let Err(failure) = one(self, scope, text, out) {
                 return failure.into();
             }
         }
-        out.push(self.rendering.close);
+        out.push(self.framing.close);
         Verdict::Ok { outputs: texts.length() }
     }
 
@@ -246,11 +246,11 @@ impl Print<'_> {
         if size > self.limit {
             return Err(self.too_large(size));
         }
-        out.push(self.rendering.open);
-        out.push(self.rendering.around.0);
+        out.push(self.framing.open);
+        out.push(self.framing.around.0);
         write(out);
-        out.push(self.rendering.around.1);
-        out.push(self.rendering.close);
+        out.push(self.framing.around.1);
+        out.push(self.framing.close);
         Ok(())
     }
 
@@ -312,8 +312,8 @@ impl Print<'_> {
         if size > self.limit {
             return Err(self.too_large(size));
         }
-        self.used = size + self.rendering.between.len();
-        let (before, after) = self.rendering.around;
+        self.used = size + self.framing.between.len();
+        let (before, after) = self.framing.around;
         out.push(before);
         if is_line {
             out.push(self.line);
@@ -326,7 +326,7 @@ impl Print<'_> {
 
     /// The size of the framing around an output.
     fn around(&self) -> usize {
-        self.rendering.around.0.len() + self.rendering.around.1.len()
+        self.framing.around.0.len() + self.framing.around.1.len()
     }
 
     fn one<'s>(
@@ -349,11 +349,11 @@ impl Print<'_> {
         if size > self.limit {
             return Err(self.too_large(size));
         }
-        let (before, after) = self.rendering.around;
+        let (before, after) = self.framing.around;
         out.push(before);
         out.push(if keep { self.text } else { &restored.bytes });
         out.push(after);
-        self.used = size + self.rendering.between.len();
+        self.used = size + self.framing.between.len();
         Ok(())
     }
 

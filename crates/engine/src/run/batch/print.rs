@@ -3,7 +3,7 @@
 use deno_core::v8;
 
 use super::call::Scope;
-use super::{Batched, Rendering, Verdicts};
+use super::{Batched, FramingOf, Verdicts};
 use crate::Event;
 use crate::run::output::{BadReturn, Print};
 use crate::v8::errors;
@@ -34,7 +34,7 @@ pub(super) fn print_groups<'s, 'a>(
     scope: &mut Scope<'_, '_, '_, 's>,
     grouped: v8::Local<'s, v8::Value>,
     (events, present): (&[Event<'a>], &[Input]),
-    rendering: &mut Rendering<'_, 'a>,
+    framing: &mut FramingOf<'_, 'a>,
     printer: Printer<'_>,
     mut verdicts: Verdicts,
     is_source: &dyn Fn(&str) -> bool,
@@ -50,13 +50,13 @@ pub(super) fn print_groups<'s, 'a>(
     for (group, input) in present.iter().enumerate() {
         let texts = groups.get_index(scope, group as u32)?;
         let fault = faults.get_index(scope, group as u32)?;
-        let rendering = rendering(input.index);
+        let framing = framing(input.index);
         // The driver's markers are removed where the text is compared with the line.
         let loss = (input.clean.filter(|_| !printer.lossy), printer.lossy);
         let mut print = Print::new(
             events[input.index].json,
             loss,
-            &rendering,
+            &framing,
             printer.limit,
             &mut *printer.validator,
             &mut *printer.text,
@@ -69,7 +69,7 @@ pub(super) fn print_groups<'s, 'a>(
         } else if let Some(failure) = BadReturn::from_driver(fault, "transformBatch") {
             *verdict = failure.into();
         }
-        if !printed || !rendering.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
+        if !printed || !framing.keep_partial_output && !matches!(verdict, Verdict::Ok { .. }) {
             out.clear();
         }
     }

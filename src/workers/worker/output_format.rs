@@ -4,9 +4,9 @@ use crate::config::Emit;
 use crate::wire::{row, verdict_line};
 use sluicegate_engine::{LogLine, OutputFraming};
 
-pub(super) fn rendering<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
+pub(super) fn output_framing<'a>(emit: Emit, rows: bool, around: (&'a [u8], &'a [u8])) -> OutputFraming<'a> {
     if rows {
-        return row::rendering(around);
+        return row::framing(around);
     }
     let base = match emit {
         Emit::Events | Emit::Framed => OutputFraming::LINES,
