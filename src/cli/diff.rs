@@ -56,7 +56,7 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
             Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
             loaded => loaded?,
         };
-        setup.program.scene = determinism;
+        setup.program.determinism = determinism;
         Ok(Setup { events: Some(events.clone()), ..setup })
     };
     let (old, new) = (version(&args.old)?, version(&args.new)?);

@@ -237,7 +237,7 @@ struct Made {
 struct Key {
     of: Option<String>,
     credentials: Option<BTreeMap<String, String>>,
-    scene: Determinism,
+    determinism: Determinism,
 }
 
 /// A call of `js/testing/transform.js`.
@@ -295,7 +295,7 @@ impl Engines {
         let key = Key {
             of: request.of.clone(),
             credentials: request.credentials.clone(),
-            scene: Determinism { now: request.now, seed: request.seed.or(self.seed) },
+            determinism: Determinism { now: request.now, seed: request.seed.or(self.seed) },
         };
         let at = match self.made.iter().position(|made| made.key == key) {
             Some(at) => at,
@@ -343,7 +343,7 @@ impl Engines {
                 }
             },
         };
-        subject.program.scene = key.scene;
+        subject.program.determinism = key.determinism;
         if let Some(credentials) = &key.credentials {
             subject.program.credentials.clone_from(credentials);
         }

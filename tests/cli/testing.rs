@@ -173,7 +173,7 @@ fn a_test_has_the_limits_the_lockdown_and_the_libraries_of_a_run() {
 }
 
 #[test]
-fn a_scene_fixes_clock_and_chance_and_nothing_else() {
+fn fixed_clock_and_seed_change_nothing_else() {
     let dir = Dir::with("export function transformEvent(e, metadata) {
         const d = new Date();
         return { now: Date.now(), iso: d.toISOString(), is: d instanceof Date && d.constructor === Date, at: +new Date(5),

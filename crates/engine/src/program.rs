@@ -23,8 +23,8 @@ pub struct Program {
     /// The metadata of events that have none of their own, as the text of a JSON object.
     pub metadata: Option<String>,
     /// A fixed clock and fixed random numbers, for tests.
-    #[serde(default)]
-    pub scene: Determinism,
+    #[serde(default, rename = "scene")]
+    pub determinism: Determinism,
 }
 
 /// Fixed values for tests where a normal run has different ones each time.

@@ -156,7 +156,7 @@ impl Runner {
             credentials: world.credentials.clone(),
             // Every event carries its complete metadata. This setting also allows keys that are not documented.
             metadata: program.metadata.as_ref().map(|_| "{}".to_owned()),
-            scene: Determinism { now: Some(CLOCKS[usize::from(world.other_clock)]), seed: Some(seed) },
+            determinism: Determinism { now: Some(CLOCKS[usize::from(world.other_clock)]), seed: Some(seed) },
         };
         let mut options = options.clone();
         options.logs = true;

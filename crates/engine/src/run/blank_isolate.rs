@@ -65,8 +65,8 @@ impl Kind {
             logs: options.logs,
             network: options.network,
             legacy: source_scan::names_legacy_state(program),
-            now: program.scene.now,
-            seed: program.scene.seed,
+            now: program.determinism.now,
+            seed: program.determinism.seed,
         }
     }
 }

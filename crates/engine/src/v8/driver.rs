@@ -16,7 +16,7 @@ use crate::v8::own_script::own_script;
 /// once, so they are in parentheses: V8 then compiles them eagerly instead of parsing them twice.
 static SCRIPTS: v8::OneByteConst = own_script!(
     "'use strict';((host) => {",
-    " if (host.now !== undefined || host.seed !== undefined || host.fillRandom !== undefined) host.onDemand('scene')(host);",
+    " if (host.now !== undefined || host.seed !== undefined || host.fillRandom !== undefined) host.onDemand('determinism')(host);",
     " const json = (",
     include_str!("../../js/runtime/json.js"),
     ")(host); const driver = (",

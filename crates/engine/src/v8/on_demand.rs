@@ -21,7 +21,7 @@ macro_rules! scripts {
 }
 
 static SCRIPTS: [(&str, &v8::OneByteConst); 16] = scripts! {
-    "scene": "../../js/runtime/on_demand/scene.js",
+    "determinism": "../../js/runtime/on_demand/determinism.js",
     "cycles": "../../js/runtime/on_demand/cycles.js",
     "escaped_keys": "../../js/runtime/on_demand/escaped_keys.js",
     "print_plan": "../../js/runtime/on_demand/print_plan.js",
