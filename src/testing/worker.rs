@@ -85,44 +85,44 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
             Tests::Module(module) => Loaded::Module(module),
             Tests::Cases(text) => Loaded::Cases(text),
         };
-        let harness = TestIsolate::load(&tests, &options, &observer, Box::new(Outside(engines.clone())))?;
-        harness.on_stuck(|| {
+        let isolate = TestIsolate::load(&tests, &options, &observer, Box::new(Outside(engines.clone())))?;
+        isolate.on_stuck(|| {
             // A test that waits for its transformation is not stuck: the transformation has limits of its own.
             if !INSIDE.load(Ordering::SeqCst) {
                 end();
             }
         });
-        Ok(harness)
+        Ok(isolate)
     };
-    let mut harness = match load() {
-        Ok(harness) => harness,
+    let mut isolate = match load() {
+        Ok(isolate) => isolate,
         Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
     };
     let listed: Vec<super::protocol::Listed> =
-        harness.list().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        isolate.list().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     pipe.write(&FromWorker::Listed(listed.clone()))?;
     if job.list_only {
         return pipe.write(&FromWorker::Finished(super::protocol::Finished::default()));
     }
-    let mut held = harness.variables();
+    let mut held = isolate.variables();
     let order = job.order.unwrap_or_else(|| (0..listed.len()).collect());
     let is_run = |index: &usize| listed.get(*index).is_some_and(|test| !test.skipped && !test.filtered);
     let mut used = false;
     for index in order.into_iter().filter(is_run).skip(job.from) {
         if job.alone && used {
             engines.borrow_mut().made.clear();
-            drop(harness);
-            harness = match load() {
-                Ok(harness) => harness,
+            drop(isolate);
+            isolate = match load() {
+                Ok(isolate) => isolate,
                 Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
             };
-            harness.list();
+            isolate.list();
         }
         used = true;
         pipe.write(&FromWorker::Started(index))?;
         let started = Instant::now();
         let own = listed.get(index).and_then(|test| test.timeout).map(|millis| Duration::from_secs_f64(millis / 1e3));
-        let ran = harness.run(index, own);
+        let ran = isolate.run(index, own);
         let millis = started.elapsed().as_secs_f64() * 1e3;
         let result = match &ran {
             Ok(text) => serde_json::from_str(text).unwrap_or_else(|error| {
@@ -134,24 +134,24 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         let over = matches!(ran, Err(Stopped::Time | Stopped::Heap));
         let mut changes = engines.borrow_mut().changes();
         if !over {
-            changes.extend(take_changes(&mut held, harness.variables()));
+            changes.extend(take_changes(&mut held, isolate.variables()));
         }
         let unsafe_read = engines.borrow_mut().unsafe_read.take().map(Box::new);
         pipe.write(&FromWorker::Ended { index, millis, result, changes, unsafe_read })?;
         if over {
-            drop(harness);
-            harness = match load() {
-                Ok(harness) => harness,
+            drop(isolate);
+            isolate = match load() {
+                Ok(isolate) => isolate,
                 Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
             };
-            harness.list();
-            held = harness.variables();
+            isolate.list();
+            held = isolate.variables();
         }
     }
-    let finished = harness.finish().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let finished = isolate.finish().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     if job.look.coverage {
         // Isolates report their coverage when they are dropped.
-        drop(harness);
+        drop(isolate);
         engines.borrow_mut().made.clear();
         pipe.write(&FromWorker::Coverage(observer.take_coverage()))?;
     }
