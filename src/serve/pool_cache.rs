@@ -209,9 +209,9 @@ impl PoolCache {
             fresh_state: self.terms.fresh_state,
             ..Job::new(program, options)
         };
-        let place = self.place().await?;
+        let permit = self.worker_permit().await?;
         self.table.started.fetch_add(1, Ordering::Relaxed);
-        match ServicePool::start(&job, &self.resources, place).await {
+        match ServicePool::start(&job, &self.resources, permit).await {
             Ok(resident) => Ok(Ok(resident)),
             // The behavior of code while it loads can change between attempts; a compile error cannot.
             Err(RunError::Load(error)) => match error.kind {
@@ -249,19 +249,19 @@ impl PoolCache {
         entry
     }
 
-    async fn place(&self) -> Result<WorkerPermit, AcquireError> {
+    async fn worker_permit(&self) -> Result<WorkerPermit, AcquireError> {
         if machine_memory::was_short() {
             self.table.evict(true);
         }
-        if let Some(place) = self.resources.place() {
-            return Ok(place);
+        if let Some(permit) = self.resources.worker_permit() {
+            return Ok(permit);
         }
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             self.table.evict(true);
             // An evicted pool takes a moment to end. A busy pool may be idle by then.
-            if let Some(place) = self.resources.place_within(FAREWELL).await {
-                return Ok(place);
+            if let Some(permit) = self.resources.worker_permit_within(FAREWELL).await {
+                return Ok(permit);
             }
             if tokio::time::Instant::now() > until {
                 return Err(AcquireError::Later("all worker processes are busy with other transformations".to_owned()));

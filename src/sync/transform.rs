@@ -120,9 +120,9 @@ impl Transformer {
     pub async fn start(job: Option<Job>) -> std::result::Result<Self, RunError> {
         let Some(job) = job else { return Ok(Self { pool: None, workers: 1, has_told_read: AtomicBool::new(false) }) };
         let resources = Resources::new(2 * job.workers, job.workers);
-        let place = resources.place_within(PATIENCE).await;
-        let place = place.ok_or_else(|| RunError::Start("there is no place for it".to_owned()))?;
-        let pool = Some(ServicePool::start(&job, &resources, place).await?);
+        let permit = resources.worker_permit_within(PATIENCE).await;
+        let permit = permit.ok_or_else(|| RunError::Start("there is no place for it".to_owned()))?;
+        let pool = Some(ServicePool::start(&job, &resources, permit).await?);
         Ok(Self { pool, workers: job.workers, has_told_read: AtomicBool::new(false) })
     }
 

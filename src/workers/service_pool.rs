@@ -80,7 +80,7 @@ const LARGE_OUTPUT: usize = 1 << 20;
 /// way at a time. Both are granted in the order in which they are requested.
 #[derive(Clone)]
 pub struct Resources {
-    gate: ConcurrencyLimiter,
+    limiter: ConcurrencyLimiter,
     processes: usize,
     memory: Budget,
     parked: Budget,
@@ -103,13 +103,19 @@ impl Status {
 impl Resources {
     /// Allows at most `processes` worker processes, and at most `turns` units under way in them.
     pub fn new(turns: usize, processes: usize) -> Self {
-        let gate = ConcurrencyLimiter {
+        let limiter = ConcurrencyLimiter {
             turns: Turns::new(turns),
             processes: Arc::new(Semaphore::new(processes)),
             prepared: None,
             on_shortage: Arc::default(),
         };
-        Self { gate, processes, memory: Budget::new(usize::MAX), parked: Budget::new(usize::MAX), requests: usize::MAX }
+        Self {
+            limiter,
+            processes,
+            memory: Budget::new(usize::MAX),
+            parked: Budget::new(usize::MAX),
+            requests: usize::MAX,
+        }
     }
 
     /// Allows at most `requests` of one program, waiting or under way.
@@ -127,19 +133,19 @@ impl Resources {
     /// Sets the prepared process that forks each program's first worker.
     #[must_use]
     pub fn with_prepared(mut self, prepared: PreparedProcess) -> Self {
-        self.gate.prepared = Some(prepared);
+        self.limiter.prepared = Some(prepared);
         self
     }
 
     /// Returns the prepared process, if workers are forked.
     pub fn prepared(&self) -> Option<&PreparedProcess> {
-        self.gate.prepared.as_ref()
+        self.limiter.prepared.as_ref()
     }
 
     /// Sets a callback for when a program has work for another worker and no permit is free. It is called
     /// from time to time.
     pub fn on_shortage(&self, act: impl Fn() + Send + Sync + 'static) {
-        let _ = self.gate.on_shortage.set(Box::new(act));
+        let _ = self.limiter.on_shortage.set(Box::new(act));
     }
 
     /// Returns the maximum number of worker processes.
@@ -148,19 +154,19 @@ impl Resources {
     }
 
     /// Returns a permit for a pool's first worker, if one is free.
-    pub fn place(&self) -> Option<WorkerPermit> {
-        self.gate.processes.clone().try_acquire_owned().ok().map(WorkerPermit)
+    pub fn worker_permit(&self) -> Option<WorkerPermit> {
+        self.limiter.processes.clone().try_acquire_owned().ok().map(WorkerPermit)
     }
 
     /// Waits up to `time` for a permit for a pool's first worker.
-    pub async fn place_within(&self, time: Duration) -> Option<WorkerPermit> {
-        let place = tokio::time::timeout(time, self.gate.processes.clone().acquire_owned()).await;
-        place.ok()?.ok().map(WorkerPermit)
+    pub async fn worker_permit_within(&self, time: Duration) -> Option<WorkerPermit> {
+        let permit = tokio::time::timeout(time, self.limiter.processes.clone().acquire_owned()).await;
+        permit.ok()?.ok().map(WorkerPermit)
     }
 
     /// Returns the number of worker processes.
     pub fn processes(&self) -> usize {
-        self.processes - self.gate.processes.available_permits()
+        self.processes - self.limiter.processes.available_permits()
     }
 }
 
@@ -257,14 +263,14 @@ impl ServicePool {
     ///
     /// # Errors
     /// When the program cannot be loaded, or no worker can be started.
-    pub async fn start(job: &Job, resources: &Resources, place: WorkerPermit) -> Result<Self, RunError> {
+    pub async fn start(job: &Job, resources: &Resources, permit: WorkerPermit) -> Result<Self, RunError> {
         let (tell, mut news) = unbounded_channel();
-        let gate = resources.gate.clone();
-        let (mut pool, memory) = WorkerPool::new(job, true, Some(gate), move |news| tell.send(news).is_ok())?;
+        let limiter = resources.limiter.clone();
+        let (mut pool, memory) = WorkerPool::new(job, true, Some(limiter), move |news| tell.send(news).is_ok())?;
         // The start needs a turn, because it costs as much as other work. Otherwise, if a hundred programs started at
         // once, each would load too slowly.
         let turn = pool.wait_for_turn().await;
-        pool.start(Some(place.0)).await?;
+        pool.start(Some(permit.0)).await?;
         let deadline = pool.loading_ends();
         let loaded = loop {
             match tokio::time::timeout_at(deadline, news.recv()).await {

@@ -173,7 +173,7 @@ impl WorkQueue {
     }
 
     /// Returns the key of the unit with this number.
-    pub(super) fn place(&self, id: u64) -> Option<Key> {
+    pub(super) fn key(&self, id: u64) -> Option<Key> {
         self.by_id.get(&id).copied()
     }
 

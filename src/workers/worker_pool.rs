@@ -113,7 +113,7 @@ struct Worker {
     condemned: bool,
     /// Whether it ended and was not replaced: no worker could be started, and no event waits for one.
     resting: bool,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     /// The requests of its code, counted by the network client.
     asked: Arc<AtomicU64>,
     /// The accounted part of these requests: their events have verdicts, or they are counted as repeated.
@@ -185,12 +185,12 @@ pub(super) struct WorkerPool {
     fresh_state: bool,
     /// Whether outputs leave in the order of the input.
     ordered: bool,
-    gate: Option<ConcurrencyLimiter>,
+    limiter: Option<ConcurrencyLimiter>,
     /// The account of the used worker time, if that is shared with other pools.
     account: Option<Account>,
     turn: Option<Turn>,
     asked_for_turn: bool,
-    asked_for_place: Option<Instant>,
+    last_shortage: Option<Instant>,
 }
 
 /// Returns the longest time without progress before a worker is killed. A working worker enforces the limits itself,
@@ -202,11 +202,11 @@ fn patience(limits: &Limits, export: Export) -> Duration {
 
 impl WorkerPool {
     /// Creates a pool without workers, and the region for its input. `rows` says whether lines are rows, see
-    /// [`crate::wire::row`]. With a `gate`, the pool starts workers and hands out units only as far as the gate allows.
+    /// [`crate::wire::row`]. With a `limiter`, the pool starts workers and hands out units only as far as it allows.
     pub(super) fn new(
         job: &Job,
         rows: bool,
-        gate: Option<ConcurrencyLimiter>,
+        limiter: Option<ConcurrencyLimiter>,
         tell: impl Fn(WorkerEvent) -> bool + Send + Sync + 'static,
     ) -> Result<(Self, Arc<Mapping>), RunError> {
         let limits = &job.options.limits;
@@ -263,19 +263,19 @@ impl WorkerPool {
             batch: (!rows).then_some(job.batch_size.max(1) as u64),
             export: Export::Event,
             fresh_state: job.fresh_state,
-            ordered: gate.is_none() && !job.unordered,
-            account: gate.as_ref().map(|gate| gate.turns.open()),
-            gate,
+            ordered: limiter.is_none() && !job.unordered,
+            account: limiter.as_ref().map(|limiter| limiter.turns.open()),
+            limiter,
             turn: None,
             asked_for_turn: false,
-            asked_for_place: None,
+            last_shortage: None,
         };
         Ok((pool, Arc::new(memory)))
     }
 
     /// Starts the first worker. The caller has acquired the permit for its process.
-    pub(super) async fn start(&mut self, place: Option<OwnedSemaphorePermit>) -> Result<(), RunError> {
-        self.spawn(None, place).await
+    pub(super) async fn start(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<(), RunError> {
+        self.spawn(None, permit).await
     }
 
     /// Ends all workers at once.

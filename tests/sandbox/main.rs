@@ -242,8 +242,8 @@ impl Forked {
     fn check(&mut self, program: Program, sandbox: Sandbox) -> Result<(), RunError> {
         let job = Job { sandbox, ..Job::new(program, Options::default()) };
         let started = self.runtime.block_on(async {
-            let place = self.resources.place_within(PATIENCE).await.expect("there is a place");
-            ServicePool::start(&job, &self.resources, place).await.map(|_| ())
+            let permit = self.resources.worker_permit_within(PATIENCE).await.expect("there is a place");
+            ServicePool::start(&job, &self.resources, permit).await.map(|_| ())
         });
         self.workers += 1;
         let forked = self.resources.prepared().map_or(0, PreparedProcess::forked);

@@ -45,7 +45,7 @@ impl WorkerPool {
             // Lines that a dead worker left come before the units of other workers. Output slots become free in the
             // order of the input, so a unit must not wait behind a later one, nor for slots that later units hold.
             let in_turn = |worker: &Worker| {
-                let last = worker.units.back().and_then(|unit| self.units.place(unit.id));
+                let last = worker.units.back().and_then(|unit| self.units.key(unit.id));
                 worker.slots_out < self.layout.output_slots && last.is_none_or(|last| last < key)
             };
             let free = (0..self.workers.len())
@@ -64,9 +64,9 @@ impl WorkerPool {
                 && self.is_pressing(key)
                 && self.workers.len() < self.most_workers
                 && self.workers.iter().all(|worker| worker.ready)
-                && let Some(place) = self.place()
+                && let Some(permit) = self.worker_permit()
             {
-                self.spawn(None, place).await?;
+                self.spawn(None, permit).await?;
             }
             let Some(index) = free else { break };
             if let Some(most) = self.most_lines(index) {
@@ -110,10 +110,10 @@ impl WorkerPool {
     fn is_pressing(&self, key: Key) -> bool {
         let input = |lines: &Lines| lines.input;
         let next = self.units.at(key).map(input);
-        let mut in_hand = self.workers.iter().flat_map(|worker| &worker.units);
+        let mut assigned = self.workers.iter().flat_map(|worker| &worker.units);
         let another =
-            in_hand.any(|unit| self.units.get(unit.id).and_then(|unit| unit.lines.as_ref()).map(input) != next);
-        match self.gate {
+            assigned.any(|unit| self.units.get(unit.id).and_then(|unit| unit.lines.as_ref()).map(input) != next);
+        match self.limiter {
             None => self.is_much(),
             Some(_) => {
                 let slow = self.cost.is_some_and(|cost| cost >= SLOW_EVENT);
@@ -123,18 +123,18 @@ impl WorkerPool {
     }
 
     /// Returns whether another worker may be started. The inner permit is kept with the worker.
-    pub(super) fn place(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
-        let Some(gate) = &self.gate else { return Some(None) };
-        let place = gate.processes.clone().try_acquire_owned().ok();
-        if place.is_none()
-            && self.asked_for_place.is_none_or(|since| since.elapsed() > TICK)
-            && let Some(make_room) = gate.on_shortage.get()
+    pub(super) fn worker_permit(&mut self) -> Option<Option<OwnedSemaphorePermit>> {
+        let Some(limiter) = &self.limiter else { return Some(None) };
+        let permit = limiter.processes.clone().try_acquire_owned().ok();
+        if permit.is_none()
+            && self.last_shortage.is_none_or(|since| since.elapsed() > TICK)
+            && let Some(make_room) = limiter.on_shortage.get()
         {
             // Freeing a permit takes a moment; a later call will get it.
-            self.asked_for_place = Some(Instant::now());
+            self.last_shortage = Some(Instant::now());
             make_room();
         }
-        place.map(Some)
+        permit.map(Some)
     }
 
     /// Ends all idle workers except the first, which releases unused memory.

@@ -76,7 +76,7 @@ impl WorkerPool {
         // A slot whose part has no failures and no logs is freed at once after a copy. A server copies
         // the output itself.
         let alone = bytes > 0 && part.failures.is_empty() && part.logs.is_empty();
-        let copy = if alone && self.gate.is_none() { self.copies.copy(memory, start, bytes as usize) } else { None };
+        let copy = if alone && self.limiter.is_none() { self.copies.copy(memory, start, bytes as usize) } else { None };
         let fits = self.units.get(unit).is_some_and(|unit| {
             let Some(lines) = &unit.lines else { return false };
             let output = match &copy {

@@ -27,12 +27,13 @@ impl WorkerPool {
     pub(super) async fn spawn(
         &mut self,
         of: Option<usize>,
-        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Result<(), RunError> {
         // Only a pool's first worker is forked. A replacement for a dead worker needs another address layout. And if
         // there is work for several workers, background optimization of their code pays off, which V8 does not do in
         // a forked process.
-        let prepared = self.gate.as_ref().and_then(|gate| gate.prepared.as_ref()).filter(|_| self.generations == 0);
+        let prepared =
+            self.limiter.as_ref().and_then(|limiter| limiter.prepared.as_ref()).filter(|_| self.generations == 0);
         let (process, mut reader) = Process::spawn(&self.start, &self.layout, &self.input_fd, prepared)
             .await
             .map_err(|error| RunError::Start(error.to_string()))?;
@@ -69,7 +70,7 @@ impl WorkerPool {
             may_give_back: false,
             condemned: false,
             resting: false,
-            place,
+            permit,
             asked,
             accounted: 0,
         };
@@ -95,7 +96,7 @@ impl WorkerPool {
             self.units.fail(key, &Failure::new(FailureKind::Crashed, message));
         }
         self.workers[index].resting = true;
-        self.workers[index].place = None;
+        self.workers[index].permit = None;
         self.wake_resting().await
     }
 
@@ -104,9 +105,9 @@ impl WorkerPool {
         for index in 0..self.workers.len() {
             if self.workers[index].resting
                 && self.units.next_todo().is_some()
-                && let Some(place) = self.place()
+                && let Some(permit) = self.worker_permit()
             {
-                self.spawn(Some(index), place).await?;
+                self.spawn(Some(index), permit).await?;
             }
         }
         Ok(())
@@ -147,7 +148,7 @@ impl WorkerPool {
         let killed = exit.reason == ExitReason::Killed && !self.workers[index].condemned;
         if !killed
             && self.workers[index].process.was_forked()
-            && let Some(prepared) = self.gate.as_ref().and_then(|gate| gate.prepared.as_ref())
+            && let Some(prepared) = self.limiter.as_ref().and_then(|limiter| limiter.prepared.as_ref())
         {
             prepared.renew();
         }
@@ -218,8 +219,8 @@ impl WorkerPool {
             alone = alone.or(suspect);
         }
         self.repeat(open);
-        let place = self.workers[index].place.take();
-        self.spawn(Some(index), place).await?;
+        let permit = self.workers[index].permit.take();
+        self.spawn(Some(index), permit).await?;
         self.workers[index].reserved = alone;
         Ok(())
     }
