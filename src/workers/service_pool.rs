@@ -8,7 +8,7 @@
 //! A service pool runs one program with one set of credentials. An owner of several programs or tenants gives each its
 //! own service pool. The pools share only the limits on processes and on units under way, see [`Resources`].
 
-mod desk;
+mod pool_task;
 mod under_way;
 
 use std::any::Any;
@@ -30,7 +30,7 @@ use crate::tally::Tally;
 use crate::wire::frame::Part;
 use crate::wire::row;
 use crate::wire::slots::Slots;
-use desk::Desk;
+use pool_task::PoolTask;
 use sluicegate_engine::verdict::Failure;
 use sluicegate_engine::{Export, Loaded, UnsafeRead};
 
@@ -264,18 +264,18 @@ impl ServicePool {
     /// # Errors
     /// When the program cannot be loaded, or no worker can be started.
     pub async fn start(job: &Job, resources: &Resources, permit: WorkerPermit) -> Result<Self, RunError> {
-        let (tell, mut news) = unbounded_channel();
+        let (tell, mut events) = unbounded_channel();
         let limiter = resources.limiter.clone();
-        let (mut pool, memory) = WorkerPool::new(job, true, Some(limiter), move |news| tell.send(news).is_ok())?;
+        let (mut pool, memory) = WorkerPool::new(job, true, Some(limiter), move |event| tell.send(event).is_ok())?;
         // The start needs a turn, because it costs as much as other work. Otherwise, if a hundred programs started at
         // once, each would load too slowly.
         let turn = pool.wait_for_turn().await;
         pool.start(Some(permit.0)).await?;
         let deadline = pool.loading_ends();
         let loaded = loop {
-            match tokio::time::timeout_at(deadline, news.recv()).await {
-                Ok(Some(said)) => {
-                    if let PoolEvent::Loaded(loaded) = pool.take(said).await? {
+            match tokio::time::timeout_at(deadline, events.recv()).await {
+                Ok(Some(event)) => {
+                    if let PoolEvent::Loaded(loaded) = pool.take(event).await? {
                         job.sandbox.judge(&loaded.1)?;
                         break loaded.0;
                     }
@@ -288,7 +288,7 @@ impl ServicePool {
         let (requests, to_answer) = unbounded_channel();
         let status = Arc::new(Status::default());
         status.workers.store(1, Ordering::Relaxed);
-        let desk = Desk {
+        let task = PoolTask {
             slots: Slots::new(memory, pool.layout.input_slot, pool.layout.input_slots),
             pool,
             under_way: HashMap::new(),
@@ -303,7 +303,7 @@ impl ServicePool {
             stalled: Vec::new(),
             status: status.clone(),
         };
-        tokio::spawn(desk.run(news, to_answer));
+        tokio::spawn(task.run(events, to_answer));
         Ok(Self { requests, loaded, status })
     }
 

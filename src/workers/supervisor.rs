@@ -26,7 +26,7 @@ use crate::wire::shared::Mapping;
 use sluicegate_engine::Loaded;
 use sluicegate_engine::verdict::FailureKind;
 
-enum Happening {
+enum RunEvent {
     Piece(Piece),
     Read(Result<(), ReadError>),
     WorkerEvent(WorkerEvent),
@@ -36,7 +36,7 @@ enum Happening {
 struct Supervisor {
     job: Job,
     pool: WorkerPool,
-    sender: UnboundedSender<Happening>,
+    sender: UnboundedSender<RunEvent>,
     writer: Option<Sender<Chunk>>,
     stop_reader: OwnedFd,
     summary: Summary,
@@ -57,7 +57,7 @@ pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, R
     match runtime() {
         Ok(runtime) => runtime.block_on(async {
             match Supervisor::new(job) {
-                Ok((supervisor, memory, happenings)) => supervisor.run(inputs, memory, happenings, on_tick).await,
+                Ok((supervisor, memory, events)) => supervisor.run(inputs, memory, events, on_tick).await,
                 Err(error) => (Summary::default(), Err(error)),
             }
         }),
@@ -67,8 +67,8 @@ pub fn run(job: Job, inputs: Vec<Open>, on_tick: &mut OnTick<'_>) -> (Summary, R
 
 pub(super) fn check(job: Job) -> Result<(Loaded, SandboxReport), RunError> {
     runtime()?.block_on(async {
-        let (mut supervisor, _, mut happenings) = Supervisor::new(job)?;
-        let loaded = supervisor.load(&mut happenings).await;
+        let (mut supervisor, _, mut events) = Supervisor::new(job)?;
+        let loaded = supervisor.load(&mut events).await;
         supervisor.pool.end().await;
         loaded
     })
@@ -79,12 +79,12 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 impl Supervisor {
-    fn new(job: Job) -> Result<(Self, Arc<Mapping>, UnboundedReceiver<Happening>), RunError> {
+    fn new(job: Job) -> Result<(Self, Arc<Mapping>, UnboundedReceiver<RunEvent>), RunError> {
         let stop_reader = eventfd(0, EventfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
         let (sender, receiver) = unbounded_channel();
         let tell = sender.clone();
         let (pool, memory) =
-            WorkerPool::new(&job, false, None, move |news| tell.send(Happening::WorkerEvent(news)).is_ok())?;
+            WorkerPool::new(&job, false, None, move |event| tell.send(RunEvent::WorkerEvent(event)).is_ok())?;
         let supervisor = Self {
             pool,
             sender,
@@ -102,16 +102,13 @@ impl Supervisor {
     }
 
     /// Starts the first worker and waits until it has loaded the program.
-    async fn load(
-        &mut self,
-        happenings: &mut UnboundedReceiver<Happening>,
-    ) -> Result<(Loaded, SandboxReport), RunError> {
+    async fn load(&mut self, events: &mut UnboundedReceiver<RunEvent>) -> Result<(Loaded, SandboxReport), RunError> {
         self.pool.start(None).await?;
         let deadline = self.pool.loading_ends();
         loop {
-            match tokio::time::timeout_at(deadline, happenings.recv()).await {
-                Ok(Some(Happening::WorkerEvent(news))) => {
-                    if let PoolEvent::Loaded(loaded) = self.pool.take(news).await? {
+            match tokio::time::timeout_at(deadline, events.recv()).await {
+                Ok(Some(RunEvent::WorkerEvent(event))) => {
+                    if let PoolEvent::Loaded(loaded) = self.pool.take(event).await? {
                         self.job.sandbox.judge(&loaded.1)?;
                         return Ok(*loaded);
                     }
@@ -126,7 +123,7 @@ impl Supervisor {
         mut self,
         inputs: Vec<Open>,
         memory: Arc<Mapping>,
-        mut happenings: UnboundedReceiver<Happening>,
+        mut events: UnboundedReceiver<RunEvent>,
         on_tick: &mut OnTick<'_>,
     ) -> (Summary, Result<(), RunError>) {
         let started = Instant::now();
@@ -155,11 +152,11 @@ impl Supervisor {
         let tell = self.sender.clone();
         let writer = std::thread::spawn(move || {
             writer.run(&to_write, &mut |written| {
-                let _ = tell.send(Happening::Written(written));
+                let _ = tell.send(RunEvent::Written(written));
             })
         });
 
-        let result = self.stream(inputs, memory, &mut happenings, on_tick).await;
+        let result = self.stream(inputs, memory, &mut events, on_tick).await;
 
         // The workers end first, so that no more answers come. Then the writer finishes its queue.
         self.pool.end().await;
@@ -175,7 +172,7 @@ impl Supervisor {
             }
             // The writer's messages are ignored now, but a slow consumer may still delay it.
             tokio::select! {
-                _ = happenings.recv() => {}
+                _ = events.recv() => {}
                 () = tokio::time::sleep(Duration::from_millis(1)) => {}
             }
         };
@@ -214,19 +211,19 @@ impl Supervisor {
         &mut self,
         inputs: Vec<Open>,
         memory: Arc<Mapping>,
-        happenings: &mut UnboundedReceiver<Happening>,
+        events: &mut UnboundedReceiver<RunEvent>,
         on_tick: &mut OnTick<'_>,
     ) -> Result<(), RunError> {
         // The code is loaded before the first byte is read, so a transformation that does not compile consumes no
         // input.
-        self.load(happenings).await?;
+        self.load(events).await?;
         let stop = self.stop_reader.try_clone()?;
         let reader = Reader::new(memory, self.pool.layout.input_slot, self.pool.layout.input_slots, stop);
         let sender = self.sender.clone();
         // The thread is detached: a read from a terminal or an idle pipe may never return.
         std::thread::spawn(move || {
-            let done = reader.run(inputs, &mut |piece| sender.send(Happening::Piece(piece)).is_ok());
-            let _ = sender.send(Happening::Read(done));
+            let done = reader.run(inputs, &mut |piece| sender.send(RunEvent::Piece(piece)).is_ok());
+            let _ = sender.send(RunEvent::Read(done));
         });
 
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -237,7 +234,7 @@ impl Supervisor {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !(self.stopping || self.read_done && self.pool.units.is_empty()) {
             tokio::select! {
-                Some(happening) = happenings.recv() => self.take(happening).await?,
+                Some(event) = events.recv() => self.take(event).await?,
                 _ = tick.tick() => {
                     self.pool.look_after_workers();
                     // Slow events may justify another worker.
@@ -266,42 +263,42 @@ impl Supervisor {
         let _ = rustix::io::write(&self.stop_reader, &1u64.to_ne_bytes());
     }
 
-    async fn take(&mut self, happening: Happening) -> Result<(), RunError> {
-        match happening {
-            Happening::Piece(Piece::Lines(lines)) => {
+    async fn take(&mut self, event: RunEvent) -> Result<(), RunError> {
+        match event {
+            RunEvent::Piece(Piece::Lines(lines)) => {
                 self.summary.tally.lines_in += lines.count;
                 self.summary.bytes_in += lines.len as u64;
                 self.pool.units.add_lines(lines);
                 self.pool.dispatch().await?;
             }
-            Happening::Piece(Piece::Long(long)) => {
+            RunEvent::Piece(Piece::Long(long)) => {
                 self.summary.tally.lines_in += 1;
                 self.summary.bytes_in += long.len + 1;
                 let failure = line_too_long(long.len, self.job.options.limits.line);
                 self.pool.units.add_long(long, failure);
                 self.leave();
             }
-            Happening::Read(done) => {
+            RunEvent::Read(done) => {
                 self.read_done = true;
                 self.read_error = done.err();
             }
-            Happening::WorkerEvent(news) => {
-                if let PoolEvent::Answered = self.pool.take(news).await? {
+            RunEvent::WorkerEvent(event) => {
+                if let PoolEvent::Answered = self.pool.take(event).await? {
                     self.leave();
                 }
                 self.pool.dispatch().await?;
             }
-            Happening::Written(Written::Free { worker, generation, slot }) => {
+            RunEvent::Written(Written::Free { worker, generation, slot }) => {
                 self.pool.free(worker, generation, slot).await;
                 self.pool.dispatch().await?;
             }
-            Happening::Written(Written::Closed) => {
+            RunEvent::Written(Written::Closed) => {
                 self.forget_what_has_no_verdict();
                 self.summary.ended = Ended::Closed;
                 self.stopping = true;
                 self.stop_reading();
             }
-            Happening::Written(Written::Failed) => {
+            RunEvent::Written(Written::Failed) => {
                 self.stopping = true;
                 self.stop_reading();
             }

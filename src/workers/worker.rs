@@ -153,12 +153,12 @@ fn serve(hook: Hook) -> io::Result<()> {
         sink: ShmSink { start: std::ptr::null_mut(), capacity: 0, len: 0, slot: None },
         part: Part::default(),
         pending: 0,
-        told_at: 0,
+        report_tick: 0,
         cpu: Duration::ZERO,
         unit_cpu: Duration::ZERO,
         unit_tick: 0,
         may_give_back: false,
-        told: Instant::now(),
+        last_report: Instant::now(),
         frame: Vec::new(),
     };
     let waits = network && worker.concurrency > 1 && !worker.stop && !worker.measure;
@@ -193,7 +193,7 @@ struct Worker {
     sink: ShmSink,
     part: Part,
     pending: usize,
-    told_at: u64,
+    report_tick: u64,
     /// The thread's CPU time at the last report.
     cpu: Duration,
     /// The thread's CPU time at the start of the current unit, and the tick of the last check.
@@ -201,7 +201,7 @@ struct Worker {
     unit_tick: u64,
     /// Whether anything was reported since a unit was last returned, and the time of the last report.
     may_give_back: bool,
-    told: Instant,
+    last_report: Instant,
     frame: Vec<u8>,
 }
 
@@ -245,7 +245,7 @@ impl Worker {
         progress(self.output).unit.store(work.unit, Ordering::Relaxed);
         self.part = Part { unit: work.unit, ..Part::default() };
         self.engine.hold();
-        self.told_at = engine::ticks();
+        self.report_tick = engine::ticks();
         self.begin_unit();
         let mut number = 0;
         if self.is_batch {

@@ -103,9 +103,9 @@ struct Worker {
     reserved: Option<Key>,
     slots_out: usize,
     events: u64,
-    moved: Instant,
+    last_progress: Instant,
     /// The time of its last valid report, or of its first unit.
-    told: Instant,
+    last_report: Instant,
     hung: bool,
     /// Whether it has answered anything since it last returned a unit.
     may_give_back: bool,
@@ -302,8 +302,8 @@ impl WorkerPool {
     }
 
     /// Handles an event from a worker. Call [`WorkerPool::dispatch`] afterwards.
-    pub(super) async fn take(&mut self, news: WorkerEvent) -> Result<PoolEvent, RunError> {
-        match news {
+    pub(super) async fn take(&mut self, event: WorkerEvent) -> Result<PoolEvent, RunError> {
+        match event {
             WorkerEvent::Frame { worker, generation, kind, payload } if self.is_current(worker, generation) => {
                 self.frame(worker, kind, &payload)
             }

@@ -47,7 +47,7 @@ enum FromWorker {
 }
 
 /// A message from the thread that supervises a worker.
-enum News {
+enum WorkerProgress {
     Event,
     Studied(usize, [usize; 2]),
     Done(Result<Box<Findings>, RunError>),
@@ -70,22 +70,22 @@ pub fn run(setup: &LineageSetup, events: Vec<(u64, Value)>, tick: &mut dyn FnMut
             let send = send.clone();
             threads.spawn(move || {
                 let done = measure(setup, share, index, &send);
-                let _ = send.send(News::Done(done));
+                let _ = send.send(WorkerProgress::Done(done));
             });
         }
         drop(send);
         let mut found = Findings::default();
         let mut studied = vec![[0, 0]; workers];
         let mut failed = None;
-        for news in receive {
-            match news {
-                News::Event => status.events = (status.events + 1).min(status.all),
-                News::Studied(index, counts) => {
+        for progress in receive {
+            match progress {
+                WorkerProgress::Event => status.events = (status.events + 1).min(status.all),
+                WorkerProgress::Studied(index, counts) => {
                     studied[index] = counts;
                     status.studied = studied.iter().fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
                 }
-                News::Done(Ok(findings)) => found.add(*findings),
-                News::Done(Err(error)) => failed = Some(error),
+                WorkerProgress::Done(Ok(findings)) => found.add(*findings),
+                WorkerProgress::Done(Err(error)) => failed = Some(error),
             }
             tick(status);
         }
@@ -101,7 +101,7 @@ fn measure(
     setup: &LineageSetup,
     mut share: Vec<(u64, Value)>,
     index: usize,
-    news: &mpsc::Sender<News>,
+    progress: &mpsc::Sender<WorkerProgress>,
 ) -> Result<Box<Findings>, RunError> {
     let started = Instant::now();
     let mut killed = Vec::new();
@@ -116,11 +116,11 @@ fn measure(
                 FromWorker::Event(line) => {
                     current = Some(line);
                     if killed.is_empty() {
-                        let _ = news.send(News::Event);
+                        let _ = progress.send(WorkerProgress::Event);
                     }
                 }
                 FromWorker::Studied(at, all) => {
-                    let _ = news.send(News::Studied(index, [at, all]));
+                    let _ = progress.send(WorkerProgress::Studied(index, [at, all]));
                 }
                 FromWorker::LoadFailed(error) => return Err(error.into()),
                 FromWorker::Found(mut found) => {

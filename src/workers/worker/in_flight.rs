@@ -21,13 +21,13 @@ use sluicegate_engine::verdict::{FailureKind, Verdict};
 use sluicegate_engine::{LogLine, Settled, Step, Ticket, UnsafeRead};
 
 /// The most finished lines that are kept, per event that may wait.
-const KEPT_PER_EVENT: usize = 16;
+const MAX_UNREPORTED_PER_EVENT: usize = 16;
 
 /// The most lines in memory, per event that may wait. Includes lines after a waiting one that were already reported.
 const FORGOTTEN_PER_EVENT: usize = 256;
 
 /// The most output of finished lines that is kept, in bytes.
-const MAX_KEPT_BYTES: usize = 8 << 20;
+const MAX_UNREPORTED_BYTES: usize = 8 << 20;
 
 /// No event is started while this many requests are unanswered, or while the lines of waiting events have
 /// this many bytes.
@@ -40,7 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_micros(200);
 /// Finished lines are reported at once if nothing was reported for this long. Otherwise they wait for the next ones, so
 /// that a stream of answers does not result in a stream of small parts. They stop waiting when no frame
 /// arrives for a while.
-const TELL_EVERY: Duration = Duration::from_millis(2);
+const REPORT_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The longest wait for answers if no event has a deadline.
 const LONG: Duration = Duration::from_secs(1);
@@ -77,7 +77,7 @@ enum State {
     Waits,
     Done(Finished),
     /// The line was reported, but an earlier line was not.
-    Told,
+    Reported,
 }
 
 /// A unit whose lines are reported when all of them are finished.
@@ -104,13 +104,13 @@ pub(super) struct InFlight {
     /// For each unit, the place of its first unreported line and the number of its lines without a verdict.
     heads: HashMap<u64, Head>,
     /// Units that can be reported: all of their lines are finished.
-    tellable: VecDeque<u64>,
+    reportable: VecDeque<u64>,
     /// The number of lines that have not been reported.
-    untold: usize,
+    unreported: usize,
     /// The number of lines without a verdict, and their bytes.
     waiting: usize,
     waiting_bytes: usize,
-    kept_bytes: usize,
+    unreported_bytes: usize,
     looked: Instant,
     /// The unit that is being started: its lines, and the number of the next one.
     unit: Option<(Work, Split<'static>, u32)>,
@@ -127,11 +127,11 @@ impl InFlight {
             places: HashMap::new(),
             again: VecDeque::new(),
             heads: HashMap::new(),
-            tellable: VecDeque::new(),
-            untold: 0,
+            reportable: VecDeque::new(),
+            unreported: 0,
             waiting: 0,
             waiting_bytes: 0,
-            kept_bytes: 0,
+            unreported_bytes: 0,
             looked: Instant::now(),
             unit: None,
             asked_for_more: false,
@@ -154,10 +154,10 @@ impl InFlight {
             let waits = matches!(line.state, State::Waits);
             head.waiting += u32::from(waits);
             if !waits && !self.whole {
-                self.tellable.push_back(line.work.unit);
+                self.reportable.push_back(line.work.unit);
             }
         }
-        self.untold += 1;
+        self.unreported += 1;
         self.lines.push_back(line);
     }
 
@@ -178,14 +178,14 @@ impl InFlight {
 
     fn tell_if_whole(&mut self, unit: u64) {
         if !self.whole || self.heads.get(&unit).is_some_and(|head| head.waiting == 0 && !head.open) {
-            self.tellable.push_back(unit);
+            self.reportable.push_back(unit);
         }
     }
 
     /// Makes the finished lines of every unit reportable, because too much is kept.
     fn tell_all(&mut self) {
-        if self.tellable.is_empty() {
-            self.tellable.extend(self.heads.keys());
+        if self.reportable.is_empty() {
+            self.reportable.extend(self.heads.keys());
         }
     }
 
@@ -215,13 +215,13 @@ impl InFlight {
             return matches!(self.lines.front()?.state, State::Done(_)).then_some(self.first);
         }
         loop {
-            let unit = *self.tellable.front()?;
+            let unit = *self.reportable.front()?;
             let place = self.heads.get(&unit).map(|head| head.next);
             let ready = |line: &mut Line| line.work.unit == unit && matches!(line.state, State::Done(_));
             match place {
                 Some(place) if self.get(place).is_some_and(ready) => return Some(place),
                 // All of its available lines have been reported.
-                _ => drop(self.tellable.pop_front()),
+                _ => drop(self.reportable.pop_front()),
             }
         }
     }
@@ -242,13 +242,13 @@ impl InFlight {
     /// Removes a line that is being reported.
     fn take(&mut self, place: u64) -> Option<(Work, u32, &'static [u8], State)> {
         let line = self.get(place)?;
-        let taken = (line.work, line.number, line.line, std::mem::replace(&mut line.state, State::Told));
+        let taken = (line.work, line.number, line.line, std::mem::replace(&mut line.state, State::Reported));
         let unit = line.work.unit;
-        self.untold -= 1;
+        self.unreported -= 1;
         if let Some(head) = self.heads.get_mut(&unit) {
             head.next = place + 1;
         }
-        while let Some(Line { state: State::Told, work, .. }) = self.lines.front() {
+        while let Some(Line { state: State::Reported, work, .. }) = self.lines.front() {
             let unit = work.unit;
             self.lines.pop_front();
             self.first += 1;
@@ -279,7 +279,10 @@ impl Worker {
             } else {
                 self.ask_for_more()?;
                 let at_once = self.in_flight.whole || self.line_buffered || self.in_flight.waiting == 0;
-                if !at_once && self.told.elapsed() < TELL_EVERY && self.mailbox.borrow_mut().receive_soon()? {
+                if !at_once
+                    && self.last_report.elapsed() < REPORT_INTERVAL
+                    && self.mailbox.borrow_mut().receive_soon()?
+                {
                     continue;
                 }
                 // No frame will arrive for a while, so the finished lines are reported.
@@ -304,9 +307,9 @@ impl Worker {
         let waiting = self.in_flight.waiting;
         let in_flight = &self.in_flight;
         waiting >= self.concurrency
-            || in_flight.untold >= self.concurrency * KEPT_PER_EVENT
+            || in_flight.unreported >= self.concurrency * MAX_UNREPORTED_PER_EVENT
             || in_flight.lines.len() >= self.concurrency * FORGOTTEN_PER_EVENT
-            || in_flight.kept_bytes >= MAX_KEPT_BYTES
+            || in_flight.unreported_bytes >= MAX_UNREPORTED_BYTES
             || waiting > 0 && (in_flight.waiting_bytes >= ENOUGH_BYTES || self.engine.unanswered() >= ENOUGH_UNANSWERED)
     }
 
@@ -370,7 +373,7 @@ impl Worker {
         let Some(line) = self.in_flight.get(place) else { return };
         let (key, bytes) = ((line.work.unit, line.number), line.line.len());
         self.in_flight.waiting -= 1;
-        self.in_flight.kept_bytes += finished.text.len();
+        self.in_flight.unreported_bytes += finished.text.len();
         self.in_flight.waiting_bytes -= bytes;
         self.in_flight.places.remove(&key);
         if let Some(line) = self.in_flight.get(place) {
@@ -381,8 +384,8 @@ impl Worker {
 
     /// Reports the finished lines up to the first unfinished one.
     fn tell_in_order(&mut self) -> io::Result<()> {
-        if self.in_flight.untold >= self.concurrency * KEPT_PER_EVENT / 2
-            || self.in_flight.kept_bytes >= MAX_KEPT_BYTES / 2
+        if self.in_flight.unreported >= self.concurrency * MAX_UNREPORTED_PER_EVENT / 2
+            || self.in_flight.unreported_bytes >= MAX_UNREPORTED_BYTES / 2
         {
             self.in_flight.tell_all();
         }
@@ -392,7 +395,7 @@ impl Worker {
             self.make_room(work)?;
             let Some((work, number, line, state)) = self.in_flight.take(place) else { return Ok(()) };
             let State::Done(finished) = state else { return Ok(()) };
-            self.in_flight.kept_bytes -= finished.text.len();
+            self.in_flight.unreported_bytes -= finished.text.len();
             self.settle_kept(work, number, line, finished);
         }
         Ok(())
@@ -526,7 +529,7 @@ impl Worker {
         if direct {
             self.settle_kept(work, number, line, finished);
         } else {
-            self.in_flight.kept_bytes += finished.text.len();
+            self.in_flight.unreported_bytes += finished.text.len();
             self.in_flight.push(Line { work, number, line, batch: 1, state: State::Done(finished) });
         }
         // The turn may have settled other events, or the watchdog may have passed it to an event that ran too long.
@@ -548,7 +551,7 @@ impl Worker {
         }
         self.engine.hold();
         if self.in_flight.lines.is_empty() {
-            self.told_at = sluicegate_engine::ticks();
+            self.report_tick = sluicegate_engine::ticks();
             self.cpu = thread_cpu();
         }
         self.unit_cpu = thread_cpu();

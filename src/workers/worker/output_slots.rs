@@ -77,9 +77,9 @@ impl Worker {
         let ticks = sluicegate_engine::ticks();
         // The supervisor ends a run at the first failure, so no line may follow a failure in a part.
         let failed = self.stop && !self.part.failures.is_empty();
-        let due = self.line_buffered || failed || ticks != self.told_at;
+        let due = self.line_buffered || failed || ticks != self.report_tick;
         if self.part.lines > 0 && (due || self.sink.len >= FILL || self.pending + self.part.logs.len() >= MAX_PENDING) {
-            self.told_at = ticks;
+            self.report_tick = ticks;
             self.tell()?;
         }
         while self.sink.slot.is_none() {
@@ -124,7 +124,7 @@ impl Worker {
         out.clear();
         self.part.put(&mut out);
         self.may_give_back = true;
-        self.told = Instant::now();
+        self.last_report = Instant::now();
         let written = (&mut &*self.socket).write_all(&out);
         self.frame = out;
         let unit = self.part.unit;

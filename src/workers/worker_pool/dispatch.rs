@@ -98,7 +98,8 @@ impl WorkerPool {
     /// Returns whether there is enough work for another worker process. While the cost of the events is unknown, a
     /// worker that does not answer for a while counts as enough work.
     fn is_much(&self) -> bool {
-        let silent = self.workers.iter().any(|worker| !worker.units.is_empty() && worker.told.elapsed() >= SILENCE);
+        let silent =
+            self.workers.iter().any(|worker| !worker.units.is_empty() && worker.last_report.elapsed() >= SILENCE);
         let lines = || u32::try_from(self.units.lines_to_do()).unwrap_or(u32::MAX);
         silent
             || self.units.bytes_to_do() >= FILL / 4
@@ -187,8 +188,8 @@ impl WorkerPool {
         work.put(&mut out);
         let worker = &mut self.workers[index];
         if worker.units.is_empty() {
-            worker.moved = Instant::now();
-            worker.told = worker.moved;
+            worker.last_progress = Instant::now();
+            worker.last_report = worker.last_progress;
         }
         worker.waits = false;
         worker.units.push_back(Assigned { id: work.unit, turn });

@@ -24,8 +24,8 @@ impl WorkerPool {
                     self.loaded_once = true;
                     self.export = loaded.export;
                     self.workers[index].ready = true;
-                    self.workers[index].moved = Instant::now();
-                    self.workers[index].told = Instant::now();
+                    self.workers[index].last_progress = Instant::now();
+                    self.workers[index].last_report = Instant::now();
                     Ok(PoolEvent::Loaded(Box::new((loaded, report))))
                 }
                 // The same code has loaded before, so this failure has an external cause, such as too little CPU time.
@@ -99,8 +99,8 @@ impl WorkerPool {
         worker.accounted += repeated + requests.min(open - repeated);
         worker.fresh = false;
         worker.may_give_back = true;
-        worker.moved = Instant::now();
-        worker.told = worker.moved;
+        worker.last_progress = Instant::now();
+        worker.last_report = worker.last_progress;
         self.cost = Some(self.cost.map_or(cost, |before| (before * 7 + cost) / 8));
         if let Some(account) = &self.account {
             // The shortest time that this program needs in one turn.

@@ -64,8 +64,8 @@ impl WorkerPool {
             reserved: None,
             slots_out: 0,
             events: 0,
-            moved: Instant::now(),
-            told: Instant::now(),
+            last_progress: Instant::now(),
+            last_report: Instant::now(),
             hung: false,
             may_give_back: false,
             condemned: false,
@@ -120,20 +120,20 @@ impl WorkerPool {
             let events = progress(&worker.process.output).events.load(Ordering::Acquire);
             let waits = worker.units.is_empty() && worker.ready || worker.slots_out == self.layout.output_slots;
             if waits {
-                worker.told = Instant::now();
+                worker.last_report = Instant::now();
             }
             if events != worker.events || waits {
                 worker.events = events;
-                worker.moved = Instant::now();
+                worker.last_progress = Instant::now();
             }
             // A worker counts its events itself, so a compromised worker could count forever. A correct worker
             // reports its events every few milliseconds, and after each event that takes longer, which is
             // attempted at most twice.
-            let silent = worker.told.elapsed() > 3 * patience;
+            let silent = worker.last_report.elapsed() > 3 * patience;
             if worker.resting {
                 continue;
             }
-            if (silent || worker.moved.elapsed() > patience) && !worker.hung {
+            if (silent || worker.last_progress.elapsed() > patience) && !worker.hung {
                 worker.hung = true;
                 worker.process.kill();
             }

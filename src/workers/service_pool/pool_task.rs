@@ -22,7 +22,7 @@ use crate::workers::work_queue::{Chunk, LineRef, Output};
 use crate::workers::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
 
 /// Accepts and answers requests.
-pub(super) struct Desk {
+pub(super) struct PoolTask {
     pub(super) pool: WorkerPool,
     pub(super) slots: Slots,
     pub(super) under_way: HashMap<usize, UnderWay>,
@@ -51,10 +51,10 @@ pub(super) struct Stalled {
     pub(super) parked: Held,
 }
 
-impl Desk {
+impl PoolTask {
     pub(super) async fn run(
         mut self,
-        mut news: UnboundedReceiver<WorkerEvent>,
+        mut events: UnboundedReceiver<WorkerEvent>,
         mut requests: UnboundedReceiver<ServiceRequest>,
     ) {
         let mut tick = tokio::time::interval(TICK);
@@ -67,7 +67,7 @@ impl Desk {
             }
             let idle_until = tokio::time::Instant::now() + IDLE;
             let done = tokio::select! {
-                Some(news) = news.recv() => self.take(news).await,
+                Some(event) = events.recv() => self.take(event).await,
                 request = requests.recv(), if open => match request {
                     Some(request) => {
                         trimmed = false;
@@ -160,8 +160,8 @@ impl Desk {
         self.queue.push_back(self.next);
     }
 
-    async fn take(&mut self, news: WorkerEvent) -> Result<(), RunError> {
-        if let PoolEvent::Answered = self.pool.take(news).await? {
+    async fn take(&mut self, event: WorkerEvent) -> Result<(), RunError> {
+        if let PoolEvent::Answered = self.pool.take(event).await? {
             let now = Instant::now();
             for chunk in self.pool.units.leave(true) {
                 self.book(chunk, now).await;
