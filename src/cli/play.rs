@@ -98,12 +98,12 @@ pub(super) enum SettingsOrigin {
 ///
 /// # Errors
 /// When the folder does not exist.
-pub(super) fn playground(dir: &Path, mut terms: SettingsOrigin, sandbox: Sandbox) -> anyhow::Result<Playground> {
-    if let SettingsOrigin::Server(settings) = &mut terms {
+pub(super) fn playground(dir: &Path, mut origin: SettingsOrigin, sandbox: Sandbox) -> anyhow::Result<Playground> {
+    if let SettingsOrigin::Server(settings) = &mut origin {
         settings.libraries.library_dir = Some(vec![dir.to_owned()]);
         settings.libraries.library.clear();
     }
-    let folder = Folder { dir: dir.canonicalize().unwrap_or_default(), shown: dir.to_owned(), terms };
+    let folder = Folder { dir: dir.canonicalize().unwrap_or_default(), shown: dir.to_owned(), origin };
     let made = Playground::new(dir, Box::new(folder), sandbox);
     Ok(made.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Diagnostic::new(format!("there is no folder {}", dir.display()))
@@ -116,13 +116,13 @@ pub(super) fn playground(dir: &Path, mut terms: SettingsOrigin, sandbox: Sandbox
 struct Folder {
     dir: PathBuf,
     shown: PathBuf,
-    terms: SettingsOrigin,
+    origin: SettingsOrigin,
 }
 
 impl Folder {
     fn sources(&self, file: &str) -> Result<(Sources, Options, Policy), Problem> {
         let path = self.shown.join(file);
-        let settings = match &self.terms {
+        let settings = match &self.origin {
             SettingsOrigin::Project(global) => {
                 let global = with_config_of(&self.shown, global);
                 layered(global.typed.clone(), &global, &path, Env::here()).map_err(|error| self.problem(error))?
@@ -179,7 +179,7 @@ impl play::Project for Folder {
     }
 
     fn test(&self) -> Result<String, Problem> {
-        let global = match &self.terms {
+        let global = match &self.origin {
             SettingsOrigin::Project(global) => with_config_of(&self.shown, global),
             SettingsOrigin::Server(settings) => Global { typed: settings.clone(), ..Global::default() },
         };

@@ -105,7 +105,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
     let config = Config {
         listen: flags.listen.clone().unwrap_or_else(|| "0.0.0.0:9090".to_owned()),
         code,
-        terms: PoolOptions {
+        pool_options: PoolOptions {
             options: config::options(&settings),
             network: None,
             sandbox: sandbox(&settings)?,
@@ -245,11 +245,11 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
     allow_descriptors();
-    check_sandbox(resolved.config.terms.sandbox)?;
+    check_sandbox(resolved.config.pool_options.sandbox)?;
     // The check has already warned.
-    resolved.config.terms.sandbox.warn = |_| {};
+    resolved.config.pool_options.sandbox.warn = |_| {};
     if !resolved.network.is_off() && !resolved.config.mirror {
-        resolved.config.terms.network = Some(Client::start(resolved.network.clone())?);
+        resolved.config.pool_options.network = Some(Client::start(resolved.network.clone())?);
     }
     let (beside, token) = match beside(&resolved)? {
         Some((playground, token)) => (Some(play::router(playground, PLAY)), Some(token)),

@@ -60,7 +60,7 @@ pub struct Metrics {
     in_flight: Gauge,
     memory: Gauge,
     processes: Gauge,
-    residents: Gauge,
+    warm_pools: Gauge,
     waiting: Gauge,
     started: Counter,
     forked: Counter,
@@ -101,7 +101,7 @@ impl Metrics {
                 Gauge::default()
             ),
             processes: register!("workers", "Worker processes", Gauge::default()),
-            residents: register!("transformations_warm", "Programs with warm workers", Gauge::default()),
+            warm_pools: register!("transformations_warm", "Programs with warm workers", Gauge::default()),
             waiting: register!("groups_in_workers", "Groups of events that workers have or wait for", Gauge::default()),
             started: register!("starts", "Programs that were given workers", Counter::default()),
             forked: register!("starts_forked", "Those of them whose worker was forked", Counter::default()),
@@ -170,19 +170,19 @@ impl Metrics {
 
     /// Returns all metrics in the Prometheus text format.
     pub fn text(&self, app: &App) -> String {
-        let (mut residents, mut waiting) = (0, 0);
+        let (mut warm_pools, mut waiting) = (0, 0);
         let mut restarts = Status::default().restarts();
-        for ((_, count), past) in restarts.iter_mut().zip(&app.warm.table().past_restarts) {
+        for ((_, count), past) in restarts.iter_mut().zip(&app.pools.table().past_restarts) {
             *count = past.load(Ordering::Relaxed);
         }
         self.heap.clear();
-        app.warm.each(|key, resident| {
-            let status = resident.status();
+        app.pools.each(|key, pool| {
+            let status = pool.status();
             for ((_, count), (_, more)) in restarts.iter_mut().zip(status.restarts()) {
                 *count += more;
             }
             waiting += status.requests.load(Ordering::Relaxed) as i64;
-            residents += 1;
+            warm_pools += 1;
             let label = self.labels.lock().expect("nothing panics in here").of(key.version()).to_owned();
             self.heap
                 .get_or_create(&Transformation { transformation: label })
@@ -195,13 +195,13 @@ impl Metrics {
             up_to(&self.restarts.get_or_create(&Reason { reason }), count);
         }
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        up_to(&self.started, load(&app.warm.table().started));
-        up_to(&self.forked, app.warm.resources().prepared().map_or(0, PreparedProcess::forked));
-        up_to(&self.evicted, load(&app.warm.table().evicted));
+        up_to(&self.started, load(&app.pools.table().started));
+        up_to(&self.forked, app.pools.resources().prepared().map_or(0, PreparedProcess::forked));
+        up_to(&self.evicted, load(&app.pools.table().evicted));
         self.in_flight.set(app.room.requests() as i64);
         self.memory.set(app.memory.used() as i64);
-        self.processes.set(app.warm.resources().processes() as i64);
-        self.residents.set(residents);
+        self.processes.set(app.pools.resources().processes() as i64);
+        self.warm_pools.set(warm_pools);
         self.waiting.set(waiting);
         let mut text = String::new();
         // Writing into a string never fails.

@@ -67,7 +67,7 @@ pub struct Config {
     /// The source of the code.
     pub code: From,
     /// How the code is run.
-    pub terms: PoolOptions,
+    pub pool_options: PoolOptions,
     /// The most units that all workers together may process at a time.
     pub turns: usize,
     /// The most worker processes in total.
@@ -156,7 +156,7 @@ pub enum ServeError {
 /// The state shared by all requests.
 pub struct App {
     code: Code,
-    warm: PoolCache,
+    pools: PoolCache,
     metrics: Metrics,
     /// The memory for bodies and answers.
     memory: Budget,
@@ -168,20 +168,20 @@ pub struct App {
     test_token: Option<TestToken>,
     mirror: bool,
     /// Versions whose code has read a number that JavaScript cannot represent, and for which that was logged.
-    told_reads: Mutex<HashSet<String>>,
+    warned_versions: Mutex<HashSet<String>>,
 }
 
 /// When this many versions are remembered as logged, all are forgotten.
-const MAX_TOLD: usize = 10_000;
+const MAX_WARNED_VERSIONS: usize = 10_000;
 
 impl App {
     /// Returns whether this is the first unsafe read of a version, which is logged.
     fn is_first_read(&self, version: &str) -> bool {
-        let mut told = self.told_reads.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= MAX_TOLD {
-            told.clear();
+        let mut warned = self.warned_versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= MAX_WARNED_VERSIONS {
+            warned.clear();
         }
-        told.insert(version.to_owned())
+        warned.insert(version.to_owned())
     }
 
     /// Creates everything except the socket.
@@ -196,22 +196,22 @@ impl App {
             From::Backend(url, secret) => Source::Backend(Backend::new(url, secret.clone())?),
         };
         let mut metrics = Metrics::new(config.memory_bound());
-        if let Some(client) = &config.terms.network {
+        if let Some(client) = &config.pool_options.network {
             metrics.show_network(client.stats());
         }
         let memory = Budget::new(config.memory());
         // The rest is reserved for answers. Otherwise, bodies could use all memory, and no request could be answered.
         let bodies = memory.part(memory.max() / 4 * 3);
-        let sandbox = config.terms.sandbox;
+        let sandbox = config.pool_options.sandbox;
         let resources = Resources::new(config.turns, config.max_processes)
             .with_memory(memory.clone(), memory.max() / PARKED)
             .with_requests(config.max_requests - config.max_requests / LEFT_FOR_OTHERS)
-            .with_prepared(PreparedProcess::new(config.terms.options.clone(), sandbox.jitless, |text| {
+            .with_prepared(PreparedProcess::new(config.pool_options.options.clone(), sandbox.jitless, |text| {
                 tracing::warn!("{text}");
             }));
         Ok(Self {
             code: Code::new(source),
-            warm: PoolCache::new(config.terms.clone(), resources),
+            pools: PoolCache::new(config.pool_options.clone(), resources),
             metrics,
             traces: match config.traces {
                 true => Some(traces::Traces::start(&config.instance).map_err(ServeError::Traces)?),
@@ -220,7 +220,7 @@ impl App {
             room: Room::new(config.max_requests, bodies, config.body_limit, config.body_timeout),
             memory,
             mirror: config.mirror,
-            told_reads: Mutex::default(),
+            warned_versions: Mutex::default(),
             test_token: config.test_token.as_deref().map(TestToken::new),
             large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             instance: axum::http::HeaderValue::from_str(&config.instance)
@@ -253,7 +253,7 @@ pub fn run(
             .await
             .map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
         listening(listener.local_addr()?);
-        if let Some(prepared) = app.warm.resources().prepared() {
+        if let Some(prepared) = app.pools.resources().prepared() {
             prepared.prepare();
         }
         tokio::spawn(spare_memory(Arc::downgrade(&app)));
@@ -279,7 +279,7 @@ async fn spare_memory(app: std::sync::Weak<App>) {
         let Some(app) = app.upgrade() else { return };
         if machine_memory::is_short() {
             for _ in 0..ENDED_AT_A_LOOK {
-                app.warm.evict();
+                app.pools.evict();
             }
         }
     }

@@ -80,16 +80,16 @@ pub struct Entry {
 
 impl Entry {
     fn is_gone(&self) -> bool {
-        matches!(self.cell.get(), Some(Ok(resident)) if resident.is_gone())
+        matches!(self.cell.get(), Some(Ok(pool)) if pool.is_gone())
     }
 
     /// Returns the pool.
     ///
     /// # Errors
     /// When the code could not be loaded.
-    pub fn resident(&self) -> Result<&ServicePool, AcquireError> {
+    pub fn pool(&self) -> Result<&ServicePool, AcquireError> {
         match self.cell.get() {
-            Some(Ok(resident)) => Ok(resident),
+            Some(Ok(pool)) => Ok(pool),
             Some(Err(error)) => Err(AcquireError::Load(error.clone())),
             None => Err(AcquireError::Later("the workers have not been started".to_owned())),
         }
@@ -113,7 +113,7 @@ pub struct PoolOptions {
 
 /// All pools.
 pub struct PoolCache {
-    terms: PoolOptions,
+    pool_options: PoolOptions,
     resources: Resources,
     table: Arc<Table>,
 }
@@ -139,7 +139,7 @@ pub struct Table {
 
 impl PoolCache {
     /// Creates an empty cache.
-    pub fn new(terms: PoolOptions, resources: Resources) -> Self {
+    pub fn new(pool_options: PoolOptions, resources: Resources) -> Self {
         let table = Arc::new(Table {
             entries: Mutex::default(),
             reuse: Mutex::new(Reuse::new(resources.max_processes())),
@@ -154,7 +154,7 @@ impl PoolCache {
                 table.evict(true);
             }
         });
-        Self { terms, resources, table }
+        Self { pool_options, resources, table }
     }
 
     /// Returns the limits that all pools share.
@@ -173,7 +173,7 @@ impl PoolCache {
             .get_or_try_init(|| async {
                 let mut program = ready.program.clone();
                 program.credentials.clone_from(&group.credentials);
-                self.start(program, self.terms.options.clone(), self.terms.workers).await
+                self.start(program, self.pool_options.options.clone(), self.pool_options.workers).await
             })
             .await;
         match started {
@@ -190,7 +190,7 @@ impl PoolCache {
     /// # Errors
     /// When no pool is available.
     pub async fn alone(&self, program: Program) -> Result<ServicePool, AcquireError> {
-        let options = Options { logs: true, ..self.terms.options.clone() };
+        let options = Options { logs: true, ..self.pool_options.options.clone() };
         self.start(program, options, 1).await?.map_err(AcquireError::Load)
     }
 
@@ -204,15 +204,15 @@ impl PoolCache {
         let job = Job {
             workers,
             batch_size: MAX_CONCURRENT,
-            sandbox: self.terms.sandbox,
-            network: self.terms.network.clone(),
-            fresh_state: self.terms.fresh_state,
+            sandbox: self.pool_options.sandbox,
+            network: self.pool_options.network.clone(),
+            fresh_state: self.pool_options.fresh_state,
             ..Job::new(program, options)
         };
         let permit = self.worker_permit().await?;
         self.table.started.fetch_add(1, Ordering::Relaxed);
         match ServicePool::start(&job, &self.resources, permit).await {
-            Ok(resident) => Ok(Ok(resident)),
+            Ok(pool) => Ok(Ok(pool)),
             // The behavior of code while it loads can change between attempts; a compile error cannot.
             Err(RunError::Load(error)) => match error.kind {
                 LoadErrorKind::Syntax | LoadErrorKind::Import | LoadErrorKind::Exports => Ok(Err(error)),
@@ -275,10 +275,10 @@ impl PoolCache {
     }
 
     /// Visits every pool, for the metrics.
-    pub fn each(&self, mut look: impl FnMut(&Key, &ServicePool)) {
+    pub fn each(&self, mut visit: impl FnMut(&Key, &ServicePool)) {
         for (key, entry) in &self.table.entries().by_key {
-            if let Some(Ok(resident)) = entry.cell.get() {
-                look(key, resident);
+            if let Some(Ok(pool)) = entry.cell.get() {
+                visit(key, pool);
             }
         }
     }
@@ -308,8 +308,8 @@ impl Table {
     }
 
     fn remember(&self, entry: &Entry) {
-        if let Some(Ok(resident)) = entry.cell.get() {
-            for (past, (_, count)) in self.past_restarts.iter().zip(resident.status().restarts()) {
+        if let Some(Ok(pool)) = entry.cell.get() {
+            for (past, (_, count)) in self.past_restarts.iter().zip(pool.status().restarts()) {
                 past.fetch_add(count, Ordering::Relaxed);
             }
         }

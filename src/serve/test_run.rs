@@ -73,21 +73,21 @@ struct TestRun {
 /// The answer to a test run.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<T> {
+struct TestAnswer<T> {
     transformed_events: Vec<T>,
     logs: Vec<String>,
 }
 
 /// The results of a test run.
-struct Answer {
-    tried: Vec<Tried>,
+struct TestResults {
+    results: Vec<EventResult>,
     logs: Vec<String>,
     /// Returns the memory when it is dropped.
     guard: Arc<dyn Any + Send + Sync>,
 }
 
 /// The result of one event: its outputs, or why there are none.
-struct Tried {
+struct EventResult {
     output: Result<Box<RawValue>, String>,
     metadata: Box<RawValue>,
 }
@@ -129,8 +129,8 @@ fn bad(error: impl Into<String>) -> Response {
     Problem::request(StatusCode::BAD_REQUEST, error).into_response()
 }
 
-fn answered(told: &impl serde::Serialize, guard: &Arc<dyn Any + Send + Sync>) -> Response {
-    let text = serde_json::to_vec(told).expect("plain data");
+fn answered(answer: &impl serde::Serialize, guard: &Arc<dyn Any + Send + Sync>) -> Response {
+    let text = serde_json::to_vec(answer).expect("plain data");
     ([(header::CONTENT_TYPE, "application/json")], pieces::whole(text, guard)).into_response()
 }
 
@@ -151,7 +151,7 @@ async fn read<T: DeserializeOwned>(app: &App, request: Request<Body>) -> Result<
 pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
-    struct Asked {
+    struct TestRequest {
         #[serde(default)]
         events: Vec<Sample>,
         #[serde(rename = "trRevCode", default)]
@@ -161,36 +161,37 @@ pub async fn test(State(app): State<Arc<App>>, request: Request<Body>) -> Respon
         #[serde(default)]
         credentials: Value,
     }
-    let (asked, taken): (Asked, _) = match read(&app, request).await {
+    let (request, taken): (TestRequest, _) = match read(&app, request).await {
         Ok(read) => read,
         Err(problem) => return problem.into_response(),
     };
-    let Some(revision) = asked.revision.filter(|revision| revision.has_code() && revision.code_version.is_some())
+    let Some(revision) = request.revision.filter(|revision| revision.has_code() && revision.code_version.is_some())
     else {
         return bad("Error: Invalid Request. Missing parameters in transformation code block");
     };
-    if asked.events.is_empty() {
+    if request.events.is_empty() {
         return bad("Error: Invalid request. Missing events");
     }
-    let own = if asked.events[0].credentials.is_null() { &asked.credentials } else { &asked.events[0].credentials };
+    let own =
+        if request.events[0].credentials.is_null() { &request.credentials } else { &request.events[0].credentials };
     let credentials = credentials(own);
-    let trial = TestRun { revision, libraries: asked.libraries, credentials, samples: asked.events };
-    match attempt(&app, trial, taken).await {
-        Ok(Answer { tried, logs, guard }) => {
+    let test_run = TestRun { revision, libraries: request.libraries, credentials, samples: request.events };
+    match run_test(&app, test_run, taken).await {
+        Ok(TestResults { results, logs, guard }) => {
             #[derive(serde::Serialize)]
             #[serde(untagged)]
             enum One {
                 Event(Box<RawValue>),
                 Failed { error: String },
             }
-            let events: Vec<One> = tried
+            let events: Vec<One> = results
                 .into_iter()
-                .map(|tried| match tried.output {
+                .map(|result| match result.output {
                     Ok(event) => One::Event(event),
                     Err(error) => One::Failed { error },
                 })
                 .collect();
-            answered(&Told { transformed_events: events, logs }, &guard)
+            answered(&TestAnswer { transformed_events: events, logs }, &guard)
         }
         Err(failed) => failed.into_response(),
     }
@@ -206,7 +207,7 @@ pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Re
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", expecting = "an object")]
-    struct Asked {
+    struct TestRequest {
         #[serde(default)]
         input: Vec<Sample>,
         #[serde(default)]
@@ -214,41 +215,41 @@ pub async fn test_run(State(app): State<Arc<App>>, request: Request<Body>) -> Re
         #[serde(default)]
         dependencies: Option<Dependencies>,
     }
-    let (asked, taken): (Asked, _) = match read(&app, request).await {
+    let (request, taken): (TestRequest, _) = match read(&app, request).await {
         Ok(read) => read,
         Err(problem) => return problem.into_response(),
     };
-    let Some(revision) = asked.code_revision.filter(Revision::has_code) else {
+    let Some(revision) = request.code_revision.filter(Revision::has_code) else {
         return bad("Error: Invalid Request. Missing parameters in transformation code block");
     };
-    if asked.input.is_empty() {
+    if request.input.is_empty() {
         return bad("Error: Invalid request. Missing events");
     }
-    let dependencies = asked.dependencies.unwrap_or_default();
+    let dependencies = request.dependencies.unwrap_or_default();
     let version = |library: &Value| {
         let id = library["versionId"].as_str().or(library["VersionID"].as_str()).or(library.as_str());
         id.map(str::to_owned)
     };
-    let trial = TestRun {
-        samples: asked.input,
+    let test_run = TestRun {
+        samples: request.input,
         revision,
         libraries: dependencies.libraries.iter().filter_map(version).collect(),
         credentials: credentials(&dependencies.credentials),
     };
-    match attempt(&app, trial, taken).await {
-        Ok(Answer { tried, logs, guard }) => {
-            let events: Vec<Box<RawValue>> = tried
+    match run_test(&app, test_run, taken).await {
+        Ok(TestResults { results, logs, guard }) => {
+            let events: Vec<Box<RawValue>> = results
                 .into_iter()
-                .map(|tried| {
-                    let metadata = tried.metadata;
-                    let text = match tried.output {
+                .map(|result| {
+                    let metadata = result.metadata;
+                    let text = match result.output {
                         Ok(event) => format!("{{\"transformedEvent\":{event},\"metadata\":{metadata}}}"),
                         Err(error) => format!("{{\"error\":{},\"metadata\":{metadata}}}", json!(error)),
                     };
                     RawValue::from_string(text).expect("made of JSON")
                 })
                 .collect();
-            answered(&Told { transformed_events: events, logs }, &guard)
+            answered(&TestAnswer { transformed_events: events, logs }, &guard)
         }
         Err(failed) => failed.into_response(),
     }
@@ -270,7 +271,7 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
     // Loads the library through a transformation that only imports it.
     let program = Program::new("test", "import 'library'; export function transformEvent(event) { return event; }")
         .with_library("library", code);
-    match app.warm.alone(program).await {
+    match app.pools.alone(program).await {
         Ok(_) => Json(true).into_response(),
         Err(AcquireError::Load(error)) => bad(rows::load_words(&error)),
         Err(AcquireError::Later(why)) => Problem::overloaded(why).into_response(),
@@ -281,15 +282,15 @@ pub async fn library(State(app): State<Arc<App>>, request: Request<Body>) -> Res
 pub async fn set_handle(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
-    struct Asked {
+    struct SetHandleRequest {
         #[serde(rename = "trRevCode", default)]
         revision: Option<Revision>,
     }
-    let (asked, _taken): (Asked, _) = match read(&app, request).await {
+    let (request, _taken): (SetHandleRequest, _) = match read(&app, request).await {
         Ok(read) => read,
         Err(problem) => return problem.into_response(),
     };
-    let revision = asked.revision.unwrap_or_default();
+    let revision = request.revision.unwrap_or_default();
     let fields = [&revision.code, &revision.language, &revision.test_name];
     if fields.iter().any(|field| field.as_deref().unwrap_or_default().is_empty()) {
         return bad("Invalid Request. Missing parameters in transformation code block");
@@ -332,12 +333,12 @@ async fn javascript(code: &str, revision: &Revision, transformation: bool) -> Re
 }
 
 /// Runs the test.
-async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Failed> {
-    let code = trial.revision.code.as_deref().unwrap_or_default();
-    let code = javascript(code, &trial.revision, true).await.map_err(Failed::Code)?;
-    let mut program = app.code.trial(trial.revision.name(), &code, &trial.libraries).await?;
-    program.credentials = trial.credentials;
-    let resident = app.warm.alone(program).await.map_err(|error| match error {
+async fn run_test(app: &App, test_run: TestRun, taken: Taken) -> Result<TestResults, Failed> {
+    let code = test_run.revision.code.as_deref().unwrap_or_default();
+    let code = javascript(code, &test_run.revision, true).await.map_err(Failed::Code)?;
+    let mut program = app.code.test_program(test_run.revision.name(), &code, &test_run.libraries).await?;
+    program.credentials = test_run.credentials;
+    let pool = app.pools.alone(program).await.map_err(|error| match error {
         AcquireError::Load(error) => Failed::Code(rows::load_words(&error)),
         AcquireError::Later(why) => Failed::Problem(Problem::overloaded(why)),
     })?;
@@ -347,7 +348,7 @@ async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Fail
         body.extend_from_slice(text.map_or(nothing, RawValue::get).as_bytes());
         start..body.len()
     };
-    let events: Vec<Row> = trial
+    let events: Vec<Row> = test_run
         .samples
         .iter()
         .map(|sample| Row {
@@ -358,20 +359,19 @@ async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Fail
     let places = events.clone();
     let body = Arc::new(body);
     let room = taken.room.guard();
-    let asked = Rows { body: body.clone(), events, one_line: false, guard: Some(room.clone()) };
-    let answer =
-        resident.transform(asked).await.map_err(|error| Failed::Problem(Problem::overloaded(error.to_string())))?;
+    let rows = Rows { body: body.clone(), events, one_line: false, guard: Some(room.clone()) };
+    let answer = pool.transform(rows).await.map_err(|error| Failed::Problem(Problem::overloaded(error.to_string())))?;
     let mut memory = app.memory.hold();
     if !memory.grow_to(answer.memory.as_ref().map_or(0, Held::bytes) * (COPIES - 1)) {
         return Err(Failed::Problem(no_memory()));
     }
     let guard: Arc<dyn Any + Send + Sync> = Arc::new((room, answer.memory, memory));
-    let mut tried = Vec::new();
+    let mut results = Vec::new();
     let logs = answer.logs.split(|byte| *byte == b'\n').filter_map(log_line).collect();
     if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
         let metadata = RawValue::from_string("{}".to_owned()).expect("it is JSON");
-        tried.push(Tried { output: Err(rows::words(failure)), metadata });
-        return Ok(Answer { tried, logs, guard });
+        results.push(EventResult { output: Err(rows::words(failure)), metadata });
+        return Ok(TestResults { results, logs, guard });
     }
     for outcome in answer.outcomes {
         match outcome {
@@ -383,17 +383,18 @@ async fn attempt(app: &App, trial: TestRun, taken: Taken) -> Result<Answer, Fail
                 }
                 let text = [b"[", rows.strip_suffix(b",").unwrap_or(&rows), b"]"].concat();
                 let rows: Vec<Out> = serde_json::from_slice(&text).map_err(|error| Failed::Code(error.to_string()))?;
-                tried.extend(rows.into_iter().map(|row| Tried { output: Ok(row.output), metadata: row.metadata }));
+                results
+                    .extend(rows.into_iter().map(|row| EventResult { output: Ok(row.output), metadata: row.metadata }));
             }
             UnitResult::Failed(index, failure) => {
                 let metadata = String::from_utf8_lossy(&body[places[index].metadata.clone()]).into_owned();
                 let metadata = RawValue::from_string(metadata).expect("it came as JSON");
-                tried.push(Tried { output: Err(about_message(&failure)), metadata });
+                results.push(EventResult { output: Err(about_message(&failure)), metadata });
             }
             UnitResult::Dropped(_) => {}
         }
     }
-    Ok(Answer { tried, logs, guard })
+    Ok(TestResults { results, logs, guard })
 }
 
 /// Formats a log line as `Log: …`. A level other than `log` replaces `Log`.

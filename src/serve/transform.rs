@@ -250,24 +250,24 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         return Ok(GroupRows { mirror_filtered: true, ..GroupRows::default() });
     }
     let key = Key::new(group, &order.libraries, &ready);
-    let entry = match app.warm.get(&key, group, &ready).await {
+    let entry = match app.pools.get(&key, group, &ready).await {
         Ok(entry) => entry,
         Err(AcquireError::Load(error)) => return not_loaded(order, group, &error),
         Err(AcquireError::Later(why)) => return Err(Problem::overloaded(why)),
     };
-    let resident = match entry.resident() {
-        Ok(resident) => resident,
+    let pool = match entry.pool() {
+        Ok(pool) => pool,
         Err(AcquireError::Load(error)) => return not_loaded(order, group, &error),
         Err(AcquireError::Later(why)) => return Err(Problem::overloaded(why)),
     };
     let events: Vec<Row> =
         group.items.iter().map(|item| Row { event: item.event.clone(), metadata: item.metadata.clone() }).collect();
-    let asked = Rows { body: body.clone(), events, one_line: order.one_line, guard: Some(order.guard.clone()) };
-    let answer = match resident.transform(asked).await {
+    let rows = Rows { body: body.clone(), events, one_line: order.one_line, guard: Some(order.guard.clone()) };
+    let answer = match pool.transform(rows).await {
         Ok(answer) => answer,
         Err(error) => {
             if !matches!(&*error, RunError::Overloaded(_)) {
-                app.warm.remove(&key, &entry);
+                app.pools.remove(&key, &entry);
             }
             return match &*error {
                 RunError::Load(error) => not_loaded(order, group, error),
@@ -334,11 +334,11 @@ fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupR
     });
     order.judge(unparsed)?;
     // Rows of failed and dropped events repeat their metadata. The other rows are counted already.
-    let told = answer.outcomes.iter().map(|outcome| match outcome {
+    let sizes = answer.outcomes.iter().map(|outcome| match outcome {
         UnitResult::Failed(index, _) | UnitResult::Dropped(index) => group.items[*index].metadata.len() + ROW_SIZE,
         UnitResult::Rows(_) => 0,
     });
-    let mut rows = order.rows_of(told.sum())?;
+    let mut rows = order.rows_of(sizes.sum())?;
     rows.memory.extend(answer.memory);
     if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
         let metadata = request::common_metadata(&order.body, group);

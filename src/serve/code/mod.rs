@@ -184,7 +184,7 @@ impl Code {
     ///
     /// # Errors
     /// When a library is missing.
-    pub async fn trial(&self, name: &str, code: &str, libraries: &[String]) -> Result<Program, Missing> {
+    pub async fn test_program(&self, name: &str, code: &str, libraries: &[String]) -> Result<Program, Missing> {
         let known = self.libraries(libraries).await?;
         self.put_together(name.to_owned(), code.to_owned(), &known).await
     }
