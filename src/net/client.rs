@@ -140,10 +140,10 @@ impl Client {
     }
 
     /// Opens a session for one worker. `answer` is called with each answer, in order of arrival.
-    pub fn session(&self, answer: impl Fn(NetAnswer) + Send + Sync + 'static) -> Lane {
+    pub fn session(&self, answer: impl Fn(NetAnswer) + Send + Sync + 'static) -> Session {
         let shared = self.0.shared.clone();
-        let waiting = Arc::new(Waiting::default());
-        let (sender, mut said) = unbounded_channel::<Said>();
+        let waiting = Arc::new(WaitingRequests::default());
+        let (sender, mut messages) = unbounded_channel::<SessionMessage>();
         let share = move |shared: &Shared| Arc::new(Semaphore::new(shared.policy.at_once));
         let answer = Arc::new(answer);
         self.0.runtime.spawn(async move {
@@ -153,15 +153,15 @@ impl Client {
             let (mut current, mut left) = (Vec::<AbortHandle>::new(), VecDeque::<AbortHandle>::new());
             loop {
                 tokio::select! {
-                    next = said.recv() => match next {
+                    next = messages.recv() => match next {
                         None => break,
-                        Some(Said::Ask(next)) => {
+                        Some(SessionMessage::Ask(next)) => {
                             if current.len() == current.capacity() {
                                 current.retain(|request| !request.is_finished());
                             }
-                            current.push(running.spawn(one(shared.clone(), own.clone(), answer.clone(), next)));
+                            current.push(running.spawn(send_request(shared.clone(), own.clone(), answer.clone(), next)));
                         }
-                        Some(Said::Forget) => {
+                        Some(SessionMessage::Forget) => {
                             // The next event gets its own semaphore, so it does not wait for requests that
                             // this event left.
                             own = share(&shared);
@@ -177,39 +177,39 @@ impl Client {
             }
             // The worker has ended; dropping `running` cancels its requests.
         });
-        Lane { sender, waiting, _client: self.clone() }
+        Session { sender, waiting, _client: self.clone() }
     }
 }
 
 /// One worker's session of a [`Client`]. Dropping it cancels its requests.
-pub struct Lane {
-    sender: UnboundedSender<Said>,
-    waiting: Arc<Waiting>,
+pub struct Session {
+    sender: UnboundedSender<SessionMessage>,
+    waiting: Arc<WaitingRequests>,
     _client: Client,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingRequests {
     requests: AtomicUsize,
     bytes: AtomicUsize,
     /// The number of all requests.
-    asked: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
 }
 
 /// A message from a worker.
-enum Said {
-    Ask(Asked),
+enum SessionMessage {
+    Ask(QueuedRequest),
     Forget,
 }
 
-struct Asked {
+struct QueuedRequest {
     id: u64,
     text: String,
     /// Counts the request as waiting until it is dropped.
-    _place: WaitingSlot,
+    _slot: WaitingSlot,
 }
 
-struct WaitingSlot(Arc<Waiting>, usize);
+struct WaitingSlot(Arc<WaitingRequests>, usize);
 
 impl Drop for WaitingSlot {
     fn drop(&mut self) {
@@ -218,40 +218,43 @@ impl Drop for WaitingSlot {
     }
 }
 
-impl Lane {
+impl Session {
     /// Sends a request. Returns `false` if the worker has more unanswered requests than a correct one could have.
     pub fn ask(&self, id: u64, request: &str) -> bool {
         let requests = self.waiting.requests.fetch_add(1, Ordering::Relaxed);
         let bytes = self.waiting.bytes.fetch_add(request.len(), Ordering::Relaxed);
-        let place = WaitingSlot(self.waiting.clone(), request.len());
-        self.waiting.asked.fetch_add(1, Ordering::Relaxed);
+        let slot = WaitingSlot(self.waiting.clone(), request.len());
+        self.waiting.sent.fetch_add(1, Ordering::Relaxed);
         let fits = requests < MAX_WAITING && bytes + request.len() <= MAX_WAITING_BYTES;
-        fits && self.sender.send(Said::Ask(Asked { id, text: request.to_owned(), _place: place })).is_ok()
+        fits && self
+            .sender
+            .send(SessionMessage::Ask(QueuedRequest { id, text: request.to_owned(), _slot: slot }))
+            .is_ok()
     }
 
     /// Returns the counter of requests sent so far.
-    pub fn asked(&self) -> Arc<AtomicU64> {
-        self.waiting.asked.clone()
+    pub fn sent_requests(&self) -> Arc<AtomicU64> {
+        self.waiting.sent.clone()
     }
 
     /// Marks all requests so far as no longer needed by any event. Some may still be sent, but they do not
     /// delay later ones.
     pub fn forget(&self) {
-        let _ = self.sender.send(Said::Forget);
+        let _ = self.sender.send(SessionMessage::Forget);
     }
 }
 
-async fn one(
+async fn send_request(
     shared: Arc<Shared>,
     own: Arc<Semaphore>,
     answer: Arc<impl Fn(NetAnswer) + Send + Sync + 'static>,
-    asked: Asked,
+    queued: QueuedRequest,
 ) {
     let waiting = shared.stats.wait();
-    let request = fetch::Asked::read(&asked.text);
+    let request = fetch::ParsedRequest::read(&queued.text);
     // Acquires the host's permit first: a slow host must not use up the permits of the others.
     let _there = match &request {
-        Ok(request) => request.place(&shared).await,
+        Ok(request) => request.host_permit(&shared).await,
         Err(_) => None,
     };
     let (Ok(mine), Ok(of_all)) = (own.acquire_owned().await, shared.all.clone().acquire_owned().await) else { return };
@@ -263,7 +266,7 @@ async fn one(
         }
         None => fetch::answer(&shared, request).await,
     };
-    answer(NetAnswer { id: asked.id, text, _share: (mine, of_all) });
+    answer(NetAnswer { id: queued.id, text, _share: (mine, of_all) });
 }
 
 /// Filters the addresses of a name: only allowed ones may be connected to.

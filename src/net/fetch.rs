@@ -49,32 +49,32 @@ struct Fetched {
 }
 
 /// A parsed request.
-pub(super) struct Asked(FetchRequest);
+pub(super) struct ParsedRequest(FetchRequest);
 
-impl Asked {
+impl ParsedRequest {
     /// Parses the isolate's message.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map(Self).map_err(|_| "it could not be understood".to_owned())
     }
 
     /// Waits for a permit for the request's host. Returns `None` for a URL that will be rejected anyway.
-    pub(super) async fn place(&self, shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn host_permit(&self, shared: &Shared) -> Option<OwnedSemaphorePermit> {
         match &self.0.geolocation {
-            Some(_) => shared.per_host.place(shared.policy.geolocation.as_ref()?).await,
-            None => shared.per_host.place(&Url::parse(&self.0.url).ok()?).await,
+            Some(_) => shared.per_host.permit(shared.policy.geolocation.as_ref()?).await,
+            None => shared.per_host.permit(&Url::parse(&self.0.url).ok()?).await,
         }
     }
 }
 
 /// Sends a request and returns the answer or the error as JSON text.
-pub(super) async fn answer(shared: &Shared, asked: Result<Asked, String>) -> String {
-    let result = match asked {
+pub(super) async fn answer(shared: &Shared, request: Result<ParsedRequest, String>) -> String {
+    let result = match request {
         Err(error) => Err(error),
-        Ok(Asked(request)) => {
+        Ok(ParsedRequest(request)) => {
             let under_way = shared.stats.begin();
-            let asked = request.timeout.filter(|time| time.is_finite() && *time >= 0.0);
-            let asked = asked.map_or(Duration::MAX, |time| Duration::from_micros((time * 1e3) as u64));
-            let limit = shared.policy.timeout.min(asked);
+            let timeout = request.timeout.filter(|time| time.is_finite() && *time >= 0.0);
+            let timeout = timeout.map_or(Duration::MAX, |time| Duration::from_micros((time * 1e3) as u64));
+            let limit = shared.policy.timeout.min(timeout);
             let made = async {
                 match &request.geolocation {
                     Some(ip) => geolocation(shared, ip).await,

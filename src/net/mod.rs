@@ -6,7 +6,7 @@
 //! unless the address itself is allowed.
 //!
 //! - [`Hosts`] is the list of allowed hosts, [`Policy`] everything that the operator decides.
-//! - [`Client`] sends requests, on its own thread, which starts with the first client. A [`Lane`] is one worker's
+//! - [`Client`] sends requests, on its own thread, which starts with the first client. A [`Session`] is one worker's
 //!   session: its share of the client. All its requests end when the worker ends.
 //!
 //! No code of this module runs in a worker.
@@ -23,7 +23,7 @@ mod stats;
 use std::time::Duration;
 
 pub use address::is_public;
-pub use client::{Client, Lane, NetAnswer, StartError};
+pub use client::{Client, NetAnswer, Session, StartError};
 pub use hosts::Hosts;
 use reqwest::Url;
 pub use stats::{Outcome, Stats};

@@ -11,29 +11,29 @@ const MANY_HOSTS: usize = 256;
 
 /// The semaphores of all hosts.
 pub(super) struct PerHost {
-    most: usize,
+    max: usize,
     hosts: Mutex<HashMap<(String, u16), Arc<Semaphore>>>,
 }
 
 impl PerHost {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most: most.min(Semaphore::MAX_PERMITS), hosts: Mutex::new(HashMap::new()) }
+    pub(super) fn new(max: usize) -> Self {
+        Self { max: max.min(Semaphore::MAX_PERMITS), hosts: Mutex::new(HashMap::new()) }
     }
 
     /// Waits for a permit for the host of this URL. Permits are granted in the order of the requests.
-    pub(super) async fn place(&self, url: &Url) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn permit(&self, url: &Url) -> Option<OwnedSemaphorePermit> {
         let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
-        let places = self.places((host, url.port_or_known_default()?));
-        places.acquire_owned().await.ok()
+        let semaphore = self.semaphore((host, url.port_or_known_default()?));
+        semaphore.acquire_owned().await.ok()
     }
 
-    fn places(&self, host: (String, u16)) -> Arc<Semaphore> {
+    fn semaphore(&self, host: (String, u16)) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().expect("never poisoned: no code panics while it holds this");
         if hosts.len() >= MANY_HOSTS {
             // A permit also holds the semaphore.
-            hosts.retain(|_, places| Arc::strong_count(places) > 1);
+            hosts.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         }
-        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone()
+        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(self.max))).clone()
     }
 }
 
@@ -42,23 +42,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_host_has_so_many_places_and_no_more() {
+    async fn a_host_has_a_limited_number_of_permits() {
         let hosts = PerHost::new(2);
         let url = |text: &str| Url::parse(text).unwrap();
         let (here, same, other) =
             (url("http://a.example/1"), url("http://A.example.:80/2"), url("http://a.example:81/"));
-        let held = (hosts.place(&here).await, hosts.place(&same).await, hosts.place(&other).await);
-        let third = hosts.place(&here);
+        let held = (hosts.permit(&here).await, hosts.permit(&same).await, hosts.permit(&other).await);
+        let third = hosts.permit(&here);
         tokio::pin!(third);
         assert!(futures_poll(third.as_mut()).await.is_none());
         drop(held);
         assert!(third.await.is_some());
-        let kept = hosts.place(&here).await;
+        let kept = hosts.permit(&here).await;
         for port in 1..=2 * MANY_HOSTS {
-            hosts.place(&url(&format!("http://b.example:{port}/"))).await;
+            hosts.permit(&url(&format!("http://b.example:{port}/"))).await;
         }
         assert!(hosts.hosts.lock().unwrap().len() <= MANY_HOSTS);
-        let again = hosts.places(("a.example".to_owned(), 80));
+        let again = hosts.semaphore(("a.example".to_owned(), 80));
         assert_eq!(again.available_permits(), 1, "a host with a request under way is not forgotten");
         drop(kept);
     }

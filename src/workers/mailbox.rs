@@ -31,7 +31,7 @@ pub(super) struct Mailbox {
     /// Whether the worker is to release memory that it does not need.
     pub(super) trim: bool,
     /// Whether any request was sent since the supervisor was last asked to forget all requests.
-    asked: bool,
+    has_sent: bool,
     /// Unsent frames and the number of requests in them. Requests of a burst are sent together, which wakes the
     /// supervisor once.
     out: Vec<u8>,
@@ -74,7 +74,7 @@ impl Read for Patient {
 
 /// Sets the socket's timeout. Must be called before the sandbox is set up, in a worker whose code may use the network:
 /// the sandbox does not allow changes of socket options.
-pub(super) fn glance_while_waiting(socket: &UnixStream) -> io::Result<()> {
+pub(super) fn set_read_timeout(socket: &UnixStream) -> io::Result<()> {
     socket.set_read_timeout(Some(SHORT_WAIT))
 }
 
@@ -88,7 +88,7 @@ impl Mailbox {
             free: Vec::new(),
             answers: VecDeque::new(),
             trim: false,
-            asked: false,
+            has_sent: false,
             out: Vec::new(),
             unsent: 0,
         }
@@ -138,7 +138,7 @@ impl Mailbox {
 impl Mailbox {
     /// Waits for the start of a frame. Returns an error if the supervisor is gone. Only the first byte of a frame is
     /// awaited with a timeout: the rest follows at once.
-    fn look(&mut self, patience: Patience) -> io::Result<bool> {
+    fn wait_for_frame(&mut self, patience: Patience) -> io::Result<bool> {
         self.flush()?;
         if !self.reader.buffer().is_empty() {
             return Ok(true);
@@ -156,7 +156,7 @@ impl Mailbox {
 
     /// Reads all frames that have arrived, without waiting. Returns an error if the supervisor is gone.
     pub(super) fn receive_ready(&mut self) -> io::Result<()> {
-        while self.look(Patience::NotAtAll)? {
+        while self.wait_for_frame(Patience::NotAtAll)? {
             self.receive()?;
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Mailbox {
     /// Waits for a frame until this time, and reads it. Returns an error if the supervisor is gone.
     pub(super) fn receive_until(&mut self, until: Instant) -> io::Result<()> {
         loop {
-            if self.look(Patience::Short)? {
+            if self.wait_for_frame(Patience::Short)? {
                 return self.receive().map(|_| ());
             }
             if Instant::now() >= until {
@@ -176,7 +176,7 @@ impl Mailbox {
 
     /// Waits briefly for a frame, and reads it. Returns whether a frame came, or an error if the supervisor is gone.
     pub(super) fn receive_soon(&mut self) -> io::Result<bool> {
-        let came = self.look(Patience::Short)?;
+        let came = self.wait_for_frame(Patience::Short)?;
         if came {
             self.receive()?;
         }
@@ -192,7 +192,7 @@ impl Mailbox {
 impl Network for Mailbox {
     fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
         Message { id, text: request }.put(Kind::Ask, &mut self.out);
-        self.asked = true;
+        self.has_sent = true;
         self.unsent += 1;
         // The limit keeps an event that sends requests and then computes from delaying many of them.
         let full = self.unsent >= MAX_UNSENT || self.out.len() >= MAX_UNSENT_BYTES;
@@ -207,7 +207,7 @@ impl Network for Mailbox {
             if over() {
                 return None;
             }
-            match self.look(Patience::Short) {
+            match self.wait_for_frame(Patience::Short) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(_) => return None,
@@ -220,7 +220,7 @@ impl Network for Mailbox {
 
     fn forget(&mut self) {
         self.answers.clear();
-        if std::mem::take(&mut self.asked) {
+        if std::mem::take(&mut self.has_sent) {
             frame::put(&mut self.out, Kind::Forget, |_| {});
             // The reading side notices when the supervisor is gone.
             let _ = self.flush();

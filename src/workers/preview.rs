@@ -22,7 +22,7 @@ use super::process::{FramesReader, Process, Setup, read_frame};
 use super::sandbox::SandboxReport;
 use super::worker_exit::{ExitReason, STUCK_CODE, WorkerExit};
 use super::{RunError, Sandbox};
-use crate::net::{Client, Lane, Policy};
+use crate::net::{Client, Policy, Session};
 use crate::wire::frame::{self, Kind, MAX_PREVIEW};
 use crate::wire::shared::{self, Layout, PAGE};
 use sluicegate_engine::verdict::{Failure, FailureKind};
@@ -80,7 +80,7 @@ struct Worker {
     process: Process,
     reader: FramesReader,
     /// Dropping it cancels the worker's requests.
-    session: Option<Lane>,
+    session: Option<Session>,
     /// V8's heap limit cannot change after the start.
     heap: usize,
     fresh: bool,

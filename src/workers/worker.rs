@@ -79,7 +79,7 @@ fn serve(hook: Hook) -> io::Result<()> {
     let Some(Kind::Setup) = frame::read(&mut &*socket, &mut payload)? else { return Ok(()) };
     let Setup { layout, heap, jitless, network } = serde_json::from_slice(&payload)?;
     if network {
-        mailbox::glance_while_waiting(socket)?;
+        mailbox::set_read_timeout(socket)?;
     }
     // V8's memory protection keys must be set up on the first thread, before a second one exists.
     engine::initialize_with(engine::Protection::Keys, jitless);

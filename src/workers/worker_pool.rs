@@ -115,7 +115,7 @@ struct Worker {
     resting: bool,
     permit: Option<OwnedSemaphorePermit>,
     /// The requests of its code, counted by the network client.
-    asked: Arc<AtomicU64>,
+    sent_requests: Arc<AtomicU64>,
     /// The accounted part of these requests: their events have verdicts, or they are counted as repeated.
     accounted: u64,
 }

@@ -25,8 +25,8 @@ impl Worker {
             self.in_flight.wait(work, number + index as u32, line);
             match self.event(line, whole) {
                 Ok(Some(event)) => events.push((place, event)),
-                Ok(None) => self.finished(place, Finished::unasked(Verdict::Dropped, true)),
-                Err(failure) => self.finished(place, Finished::unasked(failure.into(), false)),
+                Ok(None) => self.finished(place, Finished::not_run(Verdict::Dropped, true)),
+                Err(failure) => self.finished(place, Finished::not_run(failure.into(), false)),
             }
         }
         let ticket = Ticket(work.unit, number);
@@ -95,7 +95,7 @@ impl Worker {
             }
             BatchStep::Waits(faults) => {
                 for (index, failure) in faults {
-                    self.finished(events[index].0, Finished::unasked(failure.into(), false));
+                    self.finished(events[index].0, Finished::not_run(failure.into(), false));
                 }
                 // The lines before the first waiting line may be reported and then dropped.
                 let end = events.last().map_or(0, |(place, _)| place + 1);

@@ -68,7 +68,7 @@ pub(super) struct Finished {
 
 impl Finished {
     /// Creates a verdict that needed no run of the code.
-    pub(super) fn unasked(verdict: Verdict, blank: bool) -> Self {
+    pub(super) fn not_run(verdict: Verdict, blank: bool) -> Self {
         Self { verdict, text: Vec::new(), logs: Vec::new(), blank, requests: 0, unsafe_read: None }
     }
 }
@@ -499,8 +499,8 @@ impl Worker {
         let mut text = Vec::new();
         let whole = OnceCell::new();
         let finished = match self.event(line, &whole) {
-            Ok(None) => Finished::unasked(Verdict::Dropped, true),
-            Err(failure) => Finished::unasked(failure.into(), false),
+            Ok(None) => Finished::not_run(Verdict::Dropped, true),
+            Err(failure) => Finished::not_run(failure.into(), false),
             Ok(Some((event, around))) => {
                 let framing = output_framing(self.emit, self.rows, around);
                 let ticket = Ticket(work.unit, number);

@@ -94,7 +94,7 @@ impl WorkerPool {
             return Ok(PoolEvent::Nothing);
         }
         // At most the number of sent requests: the worker's number is not trusted.
-        let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
+        let open = worker.sent_requests.load(Ordering::Relaxed).saturating_sub(worker.accounted);
         let repeated = repeated.min(open);
         worker.accounted += repeated + requests.min(open - repeated);
         worker.fresh = false;

@@ -42,7 +42,7 @@ impl WorkerPool {
         let index = of.unwrap_or(self.workers.len());
         let tell = self.tell.clone();
         let session = self.network.as_ref().map(|client| fetch_relay::session(client, &process));
-        let asked = session.as_ref().map(crate::net::Lane::asked).unwrap_or_default();
+        let sent_requests = session.as_ref().map(crate::net::Session::sent_requests).unwrap_or_default();
         tokio::spawn(async move {
             while let Some((kind, payload)) = read_frame(&mut reader, MAX_PAYLOAD).await {
                 if fetch_relay::take(session.as_ref(), kind, &payload) {
@@ -71,7 +71,7 @@ impl WorkerPool {
             condemned: false,
             resting: false,
             permit,
-            asked,
+            sent_requests,
             accounted: 0,
         };
         match of {
@@ -172,7 +172,7 @@ impl WorkerPool {
         self.losses.memory += u64::from(out_of_memory && !hung);
         self.losses.stuck += u64::from(stuck && !out_of_memory && !hung);
         // Its events without a verdict will send their requests again.
-        let open = worker.asked.load(Ordering::Relaxed).saturating_sub(worker.accounted);
+        let open = worker.sent_requests.load(Ordering::Relaxed).saturating_sub(worker.accounted);
         let open = if worker.units.is_empty() { 0 } else { open };
         let mut alone = worker.reserved.take();
         // With waiting events, several units can be under way. If the record names none of them, the first is suspect.
