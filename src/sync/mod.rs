@@ -19,6 +19,7 @@
 //! - [`state`] stores what was acknowledged; [`warehouse`] stores it in the database that has the rows.
 
 pub mod adbc;
+mod batcher;
 pub mod config;
 pub mod delivery;
 pub mod detect;
@@ -28,7 +29,6 @@ pub mod event;
 pub mod feed;
 pub mod init;
 pub mod inspect;
-mod lanes;
 pub mod ledger;
 pub mod report;
 pub mod row;

@@ -95,7 +95,7 @@ pub struct Transformer {
     pool: Option<ServicePool>,
     workers: usize,
     /// Whether the user was warned that the code reads a number that JavaScript can't hold.
-    has_told_read: AtomicBool,
+    has_warned_of_unsafe_read: AtomicBool,
 }
 
 /// A row of the pool's answer.
@@ -118,12 +118,14 @@ impl Transformer {
     /// # Errors
     /// When the transformation does not load, or no worker starts.
     pub async fn start(job: Option<Job>) -> std::result::Result<Self, RunError> {
-        let Some(job) = job else { return Ok(Self { pool: None, workers: 1, has_told_read: AtomicBool::new(false) }) };
+        let Some(job) = job else {
+            return Ok(Self { pool: None, workers: 1, has_warned_of_unsafe_read: AtomicBool::new(false) });
+        };
         let resources = Resources::new(2 * job.workers, job.workers);
         let permit = resources.worker_permit_within(PATIENCE).await;
         let permit = permit.ok_or_else(|| RunError::Start("there is no place for it".to_owned()))?;
         let pool = Some(ServicePool::start(&job, &resources, permit).await?);
-        Ok(Self { pool, workers: job.workers, has_told_read: AtomicBool::new(false) })
+        Ok(Self { pool, workers: job.workers, has_warned_of_unsafe_read: AtomicBool::new(false) })
     }
 
     /// Returns how many batches to transform at the same time.
@@ -149,7 +151,7 @@ impl Transformer {
                 .help("what was not acknowledged is sent by the next sync")
         })?;
         if let Some(read) = &answer.unsafe_read
-            && !self.has_told_read.swap(true, Ordering::Relaxed)
+            && !self.has_warned_of_unsafe_read.swap(true, Ordering::Relaxed)
         {
             let at = read.position.as_ref().map(|at| format!(" at {}:{}:{}", at.file, at.line, at.column));
             tracing::warn!("{}{}; {}", read.message(), at.unwrap_or_default(), UnsafeRead::HELP);

@@ -226,7 +226,7 @@ fn outcomes(batch: &Accepted, progress: Progress, failed: Option<&Failed>) -> Ve
     let Some(failed) = failed else { return vec![Outcome::Sent; batch.events.len()] };
     let code_of = |(tracker, number): &(Arc<Tracker>, usize)| match failed {
         Failed::Records(records) => records.get(&*record_id(tracker.key(), *number)).copied(),
-        Failed::NotKept => None,
+        Failed::KeysNotRecorded => None,
     };
     let named = batch.events.iter().filter(|event| code_of(event).is_some()).count() as u64;
     let all_are_named = progress.dropped == 0 && progress.failed <= named * batch.sends;
@@ -236,7 +236,7 @@ fn outcomes(batch: &Accepted, progress: Progress, failed: Option<&Failed>) -> Ve
             Some(0) => "RudderStack could not deliver it to the destination".to_owned(),
             Some(code) => format!("RudderStack could not deliver it: the destination answered {code}"),
             None if all_are_named => return Outcome::Sent,
-            None if matches!(failed, Failed::NotKept) => format!(
+            None if matches!(failed, Failed::KeysNotRecorded) => format!(
                 "RudderStack counts {count} failed events in its request of {events}, and this data plane does not keep which (RSERVER_ROUTER_FAILED_KEYS_ENABLED)"
             ),
             None => format!(

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::batcher::Batcher;
 use super::config::{Pace, SinkConfig};
-use super::lanes::Lanes;
 use super::ledger::{Ledger, Outcome, RowState, Settle};
 use super::sink::{ItemAnswer, Reply, Sink};
 use crate::random::Random;
@@ -126,13 +126,13 @@ pub struct Channel {
     pub(super) later: Option<Later>,
     rate: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
     waiting: Arc<Semaphore>,
-    gate: Mutex<Gate>,
+    state: Mutex<SendState>,
     changed: Notify,
     ending: watch::Receiver<bool>,
 }
 
 /// Whether requests may be sent.
-struct Gate {
+struct SendState {
     /// Failed requests since the last successful one.
     failures: u32,
     opens: u32,
@@ -157,7 +157,7 @@ impl Channel {
             let burst = NonZeroU32::new(count.get() / 10).unwrap_or(NonZeroU32::MIN);
             RateLimiter::direct(Quota::with_period(each).expect("it is not zero").allow_burst(burst))
         });
-        let gate = Gate {
+        let state = SendState {
             failures: 0,
             opens: 0,
             until: None,
@@ -176,19 +176,19 @@ impl Channel {
             later,
             rate,
             waiting: Arc::new(Semaphore::new(MAX_WAITING / PERMIT)),
-            gate: Mutex::new(gate),
+            state: Mutex::new(state),
             changed: Notify::new(),
             ending,
         })
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().expect("nothing panics while it holds this")
+    fn state(&self) -> MutexGuard<'_, SendState> {
+        self.state.lock().expect("nothing panics while it holds this")
     }
 
     /// Returns why the sink is closed, if it is.
     pub fn closed(&self) -> Option<Closed> {
-        self.gate().closed.clone()
+        self.state().closed.clone()
     }
 
     /// Waits for room and creates an item. `number` is its number among the items of the row.
@@ -217,18 +217,18 @@ impl Channel {
     /// Waits until a request may be sent; returns `false` if none may be sent until the end of the run.
     async fn may_send(&self) -> bool {
         loop {
-            // Created before the gate is read, so that no later change is missed.
+            // Created before the state is read, so that no later change is missed.
             let changed = self.changed.notified();
             let until = {
-                let mut gate = self.gate();
-                if gate.closed.is_some() || self.is_ending() {
+                let mut state = self.state();
+                if state.closed.is_some() || self.is_ending() {
                     return false;
                 }
-                match gate.until {
+                match state.until {
                     Some(until) if until > Instant::now() => until,
-                    _ if !gate.is_open => break,
-                    _ if !gate.is_probing => {
-                        gate.is_probing = true;
+                    _ if !state.is_open => break,
+                    _ if !state.is_probing => {
+                        state.is_probing = true;
                         break;
                     }
                     _ => Instant::now() + self.config.pace.timeout,
@@ -247,60 +247,60 @@ impl Channel {
     }
 
     fn answered(&self) {
-        let mut gate = self.gate();
-        (gate.failures, gate.is_open, gate.is_probing) = (0, false, false);
-        drop(gate);
+        let mut state = self.state();
+        (state.failures, state.is_open, state.is_probing) = (0, false, false);
+        drop(state);
         self.changed.notify_waiters();
     }
 
     /// Records a failed request. Returns the pause before the next try.
     fn failed(&self, reason: &str, after: Option<Duration>, attempt: u32) -> Duration {
         let pace = &self.config.pace;
-        let mut gate = self.gate();
-        gate.failures += 1;
-        gate.is_probing = false;
+        let mut state = self.state();
+        state.failures += 1;
+        state.is_probing = false;
         if let Some(after) = after {
             if after > MAX_PAUSE {
                 let seconds = after.as_secs();
-                gate.closed = Some(Closed::GivenUp(format!("{reason}; it asks for a pause of {seconds} s")));
+                state.closed = Some(Closed::GivenUp(format!("{reason}; it asks for a pause of {seconds} s")));
             }
-            gate.until = gate.until.max(Some(Instant::now() + after));
+            state.until = state.until.max(Some(Instant::now() + after));
         }
-        if gate.failures >= pace.breaker {
-            gate.failures = 0;
-            gate.opens += 1;
-            gate.is_open = true;
-            gate.until = gate.until.max(Some(Instant::now() + pace.cooldown));
-            if gate.opens > MAX_OPENS {
-                gate.closed = Some(Closed::GivenUp(reason.to_owned()));
+        if state.failures >= pace.breaker {
+            state.failures = 0;
+            state.opens += 1;
+            state.is_open = true;
+            state.until = state.until.max(Some(Instant::now() + pace.cooldown));
+            if state.opens > MAX_OPENS {
+                state.closed = Some(Closed::GivenUp(reason.to_owned()));
             }
         }
         let longest = pace.backoff.saturating_mul(1 << attempt.min(20)).min(pace.max_backoff);
-        let part = gate.random.between(500, 1000) as u32;
-        drop(gate);
+        let part = state.random.between(500, 1000) as u32;
+        drop(state);
         self.changed.notify_waiters();
         longest * part / 1000
     }
 
     pub(super) fn stop(&self, reason: String, help: String) {
-        self.gate().closed.get_or_insert(Closed::Stopped { reason, help });
+        self.state().closed.get_or_insert(Closed::Stopped { reason, help });
         self.changed.notify_waiters();
     }
 
     pub(super) fn give_up(&self, reason: String) {
-        self.gate().closed.get_or_insert(Closed::GivenUp(reason));
+        self.state().closed.get_or_insert(Closed::GivenUp(reason));
         self.changed.notify_waiters();
     }
 
     /// Counts rejected rows, so that a destination that rejects everything is not asked a million times.
     fn note(&self, row: &RowState, outcome: &Outcome) {
-        let mut gate = self.gate();
+        let mut state = self.state();
         match outcome {
-            Outcome::Sent => gate.accepted = true,
-            Outcome::Failed { reason, .. } if !row.is_retry && !gate.accepted => {
-                gate.rejects += 1;
-                if gate.rejects >= MAX_REJECTS && gate.closed.is_none() {
-                    gate.closed = Some(Closed::Stopped {
+            Outcome::Sent => state.accepted = true,
+            Outcome::Failed { reason, .. } if !row.is_retry && !state.accepted => {
+                state.rejects += 1;
+                if state.rejects >= MAX_REJECTS && state.closed.is_none() {
+                    state.closed = Some(Closed::Stopped {
                         reason: format!(
                             "it rejected the first {MAX_REJECTS} rows and accepted none; the last: {reason}"
                         ),
@@ -316,9 +316,9 @@ impl Channel {
 
     /// Records in the state that these rows are about to be sent; returns `false` if the state could not be written.
     async fn announce(&self, batch: &[Item], ledger: &Ledger) -> bool {
-        let sending =
+        let state =
             |item: &Item| Settle { row: item.tracker.row.clone(), sink: item.tracker.sink, outcome: Outcome::Sending };
-        ledger.settle(batch.iter().map(sending).collect()).await;
+        ledger.settle(batch.iter().map(state).collect()).await;
         !ledger.is_broken()
     }
 
@@ -426,7 +426,7 @@ impl Channel {
     pub async fn run(self: Arc<Self>, mut items: mpsc::Receiver<Item>, ledger: Ledger) {
         let places = Arc::new(Semaphore::new(self.config.pace.concurrency));
         let Pace { batch, batch_bytes, .. } = self.config.pace;
-        let mut lanes = Lanes::new(batch, batch_bytes.saturating_sub(AROUND));
+        let mut batcher = Batcher::new(batch, batch_bytes.saturating_sub(AROUND));
         let mut tasks = JoinSet::new();
         let settling = self.later.is_some().then(|| tokio::spawn(later::settle(self.clone(), ledger.clone())));
         while let Some(item) = items.recv().await {
@@ -434,7 +434,7 @@ impl Channel {
                 true => vec![vec![item]],
                 false => {
                     let (route, bytes) = (self.sink.route(&item.body).to_vec(), item.body.len());
-                    lanes.push(&route, bytes, item)
+                    batcher.push(&route, bytes, item)
                 }
             };
             for batch in full {
@@ -442,7 +442,7 @@ impl Channel {
             }
             while tasks.try_join_next().is_some() {}
         }
-        for batch in lanes.rest() {
+        for batch in batcher.rest() {
             self.clone().start(batch, &places, &mut tasks, &ledger).await;
         }
         while tasks.join_next().await.is_some() {}

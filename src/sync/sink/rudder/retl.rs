@@ -53,7 +53,7 @@ pub enum Failed {
     /// These records, each with the last status of the destination, or 0 if there was none.
     Records(HashMap<String, i64>),
     /// The data plane does not store them.
-    NotKept,
+    KeysNotRecorded,
 }
 
 /// Returns the record id of an output of a row: the key, followed by a number for every output after the first. The
@@ -195,7 +195,7 @@ impl Retl {
             url.query_pairs_mut().append_pair("pageSize", &(events + 1).to_string()).append_pair("pageToken", &token);
             let answer = endpoint.ask(Request::empty(Method::GET, url)).await?;
             if answer.status == 400 && answer.body.contains("operation not supported") {
-                return Ok(Failed::NotKept);
+                return Ok(Failed::KeysNotRecorded);
             }
             if is_unknown(&answer) {
                 return Err(later("it does not know which records of a request have failed".to_owned(), &answer));
