@@ -125,7 +125,7 @@ pub(super) type FramesReader = BufReader<OwnedReadHalf>;
 
 /// A running worker.
 pub(super) struct Process {
-    child: Way,
+    child: ChildProcess,
     frames: Outgoing,
     /// The worker's output region.
     pub(super) output: Arc<Mapping>,
@@ -133,7 +133,7 @@ pub(super) struct Process {
 }
 
 /// How the process was created. In both cases it is a child of this process.
-enum Way {
+enum ChildProcess {
     /// This program was started again.
     Started(Child),
     /// The prepared process forked it.
@@ -177,11 +177,11 @@ impl Process {
             None => None,
         };
         let (child, ends) = match forked {
-            Some(forked) => (Way::Forked(forked), ends),
+            Some(forked) => (ChildProcess::Forked(forked), ends),
             None => {
                 // A forked child that is not known yet may hold the first ends.
                 let ends = if prepared.is_some() { Ends::new(layout)? } else { ends };
-                (Way::Started(Self::start(&ends, input).await?), ends)
+                (ChildProcess::Started(Self::start(&ends, input).await?), ends)
             }
         };
         let Ends { ours, theirs, output, stderr, .. } = ends;
@@ -224,14 +224,14 @@ impl Process {
 
     /// Returns whether the prepared process forked this worker.
     pub(super) fn was_forked(&self) -> bool {
-        matches!(self.child, Way::Forked(_))
+        matches!(self.child, ChildProcess::Forked(_))
     }
 
     /// Kills the worker.
     pub(super) fn kill(&mut self) {
         match &mut self.child {
-            Way::Started(child) => drop(child.start_kill()),
-            Way::Forked(child) => child.kill(),
+            ChildProcess::Started(child) => drop(child.start_kill()),
+            ChildProcess::Forked(child) => child.kill(),
         }
     }
 
@@ -239,8 +239,8 @@ impl Process {
     pub(super) async fn end(&mut self) -> WorkerExit {
         self.kill();
         let status = match &mut self.child {
-            Way::Started(child) => child.wait().await,
-            Way::Forked(child) => child.wait().await,
+            ChildProcess::Started(child) => child.wait().await,
+            ChildProcess::Forked(child) => child.wait().await,
         };
         WorkerExit::new(status, self.last_words())
     }
