@@ -67,7 +67,7 @@ pub use run::waiting::Settled;
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
 pub use typescript::{DECLARATIONS, TypeScriptError, comments, is_typescript, strip as strip_types};
-use unsafe_reads::ToldRead;
+use unsafe_reads::UnsafeReadReport;
 pub use unsafe_reads::{UnsafeIntegers, UnsafeRead};
 use v8::errors;
 pub use v8::errors::frame_position;
@@ -176,7 +176,7 @@ pub struct Engine {
     /// Help for a function whose parameters are in the wrong order.
     swapped: Option<&'static str>,
     /// The unsafe numbers that the code has read, see [`Self::unsafe_read`].
-    told_read: ToldRead,
+    unsafe_read_report: UnsafeReadReport,
     /// Whether isolates stay entered between events.
     held: bool,
     /// V8's isolates belong to a thread.
@@ -228,7 +228,7 @@ impl Engine {
             observer,
             overrides: Overrides::default(),
             swapped,
-            told_read: ToldRead::default(),
+            unsafe_read_report: UnsafeReadReport::default(),
             held: false,
             _not_send: PhantomData,
         })
@@ -428,7 +428,7 @@ impl Engine {
     /// life; after that, reads are not recorded. It belongs to the last event, or to the event at its index in the last
     /// batch. Only with [`UnsafeIntegers::Warn`].
     pub fn unsafe_read(&mut self) -> Option<UnsafeRead> {
-        self.told_read.take()
+        self.unsafe_read_report.take()
     }
 
     /// The number of times the isolate was replaced because a limit was hit.

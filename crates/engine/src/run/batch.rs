@@ -97,9 +97,9 @@ impl Engine {
             }
             None => {
                 for (index, event) in events.iter().enumerate() {
-                    let was_read = self.told_read.read.is_some();
+                    let was_read = self.unsafe_read_report.read.is_some();
                     self.transform_batch(&[*event], &mut |_| framing(index), on_verdict);
-                    if let Some(read) = self.told_read.read.as_mut().filter(|_| !was_read) {
+                    if let Some(read) = self.unsafe_read_report.read.as_mut().filter(|_| !was_read) {
                         read.index = index as u32;
                     }
                 }
@@ -241,9 +241,9 @@ impl Engine {
                     Ok(input) => {
                         let lossy = clean.is_none() && roundtrip::may_hold_lossy(event.json);
                         if lossy {
-                            let (told, mode) = (&mut self.told_read, self.options.unsafe_integers);
+                            let (report, mode) = (&mut self.unsafe_read_report, self.options.unsafe_integers);
                             let is_first = watched.is_none();
-                            let watched = *watched.get_or_insert_with(|| told.is_wanted(mode));
+                            let watched = *watched.get_or_insert_with(|| report.is_wanted(mode));
                             if watched && is_first {
                                 reads = unsafe_reads::begin(scope, number, mode, State::knows).unwrap_or_default();
                             }
@@ -316,11 +316,11 @@ impl Engine {
                     let mut batched =
                         print_groups(scope, grouped, (events, &present), framing, printer, verdicts, &is_source);
                     if watched == Some(true) {
-                        let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
-                        let was_read = told.read.is_some();
+                        let (mode, report) = (self.options.unsafe_integers, &mut self.unsafe_read_report);
+                        let was_read = report.read.is_some();
                         let lost = &mut self.validator.restorer.lost;
-                        let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
-                        if let Some(read) = told.read.as_mut().filter(|_| !was_read) {
+                        let failures = unsafe_reads::settle(scope, reads, mode, report, lost, &is_source);
+                        if let Some(read) = report.read.as_mut().filter(|_| !was_read) {
                             read.index = present[read.index as usize].index as u32;
                         }
                         let failures =
@@ -395,9 +395,9 @@ impl Engine {
                     };
                     let mut batched =
                         print_groups(scope, grouped, (events, &present), framing, printer, verdicts, &is_source);
-                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
+                    let (mode, report) = (self.options.unsafe_integers, &mut self.unsafe_read_report);
                     let lost = &mut self.validator.restorer.lost;
-                    let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
+                    let failures = unsafe_reads::settle(scope, number, mode, report, lost, &is_source);
                     put_failures(&mut batched, failures.into_iter().map(|(place, failure)| (place as usize, failure)));
                     batched
                 }

@@ -93,7 +93,7 @@ impl Engine {
                     let mut reads = None;
                     if lossy {
                         let mode = self.options.unsafe_integers;
-                        let watched = self.told_read.is_wanted(mode);
+                        let watched = self.unsafe_read_report.is_wanted(mode);
                         if watched {
                             reads = unsafe_reads::begin(scope, number, mode, State::knows);
                         }
@@ -158,9 +158,9 @@ impl Engine {
                     };
                     match (reads, step) {
                         (Some(reads), Some(Step::Done(verdict))) => {
-                            let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
+                            let (mode, report) = (self.options.unsafe_integers, &mut self.unsafe_read_report);
                             let lost = &mut self.validator.restorer.lost;
-                            let failures = unsafe_reads::settle(scope, reads, mode, told, lost, &is_source);
+                            let failures = unsafe_reads::settle(scope, reads, mode, report, lost, &is_source);
                             let failure =
                                 failures.into_iter().next().filter(|_| !matches!(verdict, Verdict::Failed(_)));
                             Some(Step::Done(failure.map_or(verdict, |(_, failure)| failure.into())))

@@ -286,9 +286,9 @@ impl Engine {
             };
             let step = match step {
                 Some(Step::Done(verdict)) if self.options.unsafe_integers != UnsafeIntegers::Ignore => {
-                    let (mode, told) = (self.options.unsafe_integers, &mut self.told_read);
+                    let (mode, report) = (self.options.unsafe_integers, &mut self.unsafe_read_report);
                     let lost = &mut self.validator.restorer.lost;
-                    let failures = unsafe_reads::settle(scope, number, mode, told, lost, &is_source);
+                    let failures = unsafe_reads::settle(scope, number, mode, report, lost, &is_source);
                     let failure = failures.into_iter().next().filter(|_| !matches!(verdict, Verdict::Failed(_)));
                     Some(Step::Done(failure.map_or(verdict, |(_, failure)| failure.into())))
                 }
@@ -313,7 +313,8 @@ impl Engine {
         let turn = self.isolate.as_mut().and_then(|isolate| isolate.state()).map(|state| state.turn());
         // If reads were recorded, the time that the event needs by itself is unknown.
         let was_watched = self.isolate.as_ref().is_some_and(TransformIsolate::was_watched);
-        let excused = loss == Loss::OutOfTime && was_watched && self.told_read.excuses(self.options.unsafe_integers);
+        let excused =
+            loss == Loss::OutOfTime && was_watched && self.unsafe_read_report.excuses(self.options.unsafe_integers);
         let in_time = loss != Loss::OutOfTime || excused;
         let to_blame = if in_time { None } else { turn };
         let (unanswered, events) = self.of_turn();

@@ -66,9 +66,9 @@ impl UnsafeRead {
 
 /// The read to report, at most once in an engine's life.
 #[derive(Default)]
-pub(crate) struct ToldRead {
+pub(crate) struct UnsafeReadReport {
     pub(crate) read: Option<UnsafeRead>,
-    was_told: bool,
+    was_taken: bool,
     /// The number of events with such numbers.
     events: u32,
     /// The number of events that read such numbers so often that some reads were not recorded.
@@ -77,9 +77,9 @@ pub(crate) struct ToldRead {
     is_over: bool,
 }
 
-impl ToldRead {
+impl UnsafeReadReport {
     pub(crate) fn take(&mut self) -> Option<UnsafeRead> {
-        self.read.take().inspect(|_| self.was_told = true)
+        self.read.take().inspect(|_| self.was_taken = true)
     }
 
     /// Whether reads of an event, or batch, with such a number are recorded. In a stream with such a number in every
@@ -90,7 +90,7 @@ impl ToldRead {
         const MAX_MUCH: u8 = 3;
         match mode {
             UnsafeIntegers::Ignore => false,
-            UnsafeIntegers::Warn if self.is_over || self.was_told || self.read.is_some() => false,
+            UnsafeIntegers::Warn if self.is_over || self.was_taken || self.read.is_some() => false,
             UnsafeIntegers::Warn if self.much >= MAX_MUCH => false,
             UnsafeIntegers::Warn => {
                 self.events = self.events.wrapping_add(1);
@@ -115,7 +115,7 @@ pub(crate) fn settle(
     scope: &mut v8::PinScope<'_, '_>,
     event: u32,
     mode: UnsafeIntegers,
-    told: &mut ToldRead,
+    report: &mut UnsafeReadReport,
     lost: &mut Vec<f64>,
     sources: &dyn Fn(&str) -> bool,
 ) -> Vec<(u32, Failure)> {
@@ -124,7 +124,7 @@ pub(crate) fn settle(
         return Vec::new();
     };
     if taken.was_read_much {
-        told.much = told.much.saturating_add(1);
+        report.much = report.much.saturating_add(1);
     }
     let mut failures = Vec::new();
     for (Number { path, double, index, .. }, Read { stack, .. }) in taken.reads {
@@ -136,8 +136,8 @@ pub(crate) fn settle(
         if mode == UnsafeIntegers::Fail {
             let failure = Failure::new(FailureKind::Exception, read.message());
             failures.push((index, errors::located(failure, stack, sources).help(UnsafeRead::HELP)));
-        } else if told.read.is_none() && !told.was_told {
-            told.read = Some(read);
+        } else if report.read.is_none() && !report.was_taken {
+            report.read = Some(read);
         }
     }
     if mode == UnsafeIntegers::Fail {
