@@ -256,7 +256,7 @@ pub fn ranges(numbers: &[u32], with_code: &BTreeMap<u32, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluicegate_engine::{Engine, Look, Options, Program, RunObserver};
+    use sluicegate_engine::{Engine, ObserverOptions, Options, Program, RunObserver};
 
     /// Returns the coverage of `code` after these events.
     fn covered(code: &str, events: &[&str]) -> FileCoverage {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn measured(code: &str, events: &[&str]) -> Coverage {
-        let observer = RunObserver::new(Look { coverage: true, variables: false });
+        let observer = RunObserver::new(ObserverOptions { coverage: true, variables: false });
         let mut engine = Engine::observed(Program::new("t.js", code), Options::default(), &observer).unwrap();
         for event in events {
             engine.transform(event.as_bytes(), &mut Vec::new());

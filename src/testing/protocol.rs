@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use sluicegate_engine::testing::Module;
-use sluicegate_engine::{LoadError, LogLine, Look, Options, Program, ScriptCoverage, UnsafeRead, Variable};
+use sluicegate_engine::{LoadError, LogLine, ObserverOptions, Options, Program, ScriptCoverage, UnsafeRead, Variable};
 
 /// A transformation under test, as `run` would load it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub(super) struct Job {
     /// Whether each test gets fresh isolates.
     pub(super) alone: bool,
     /// What is observed while they run.
-    pub(super) look: Look,
+    pub(super) look: ObserverOptions,
     pub(super) list_only: bool,
     /// The seed for transformations that get none from their test.
     pub(super) seed: Option<u32>,

@@ -17,7 +17,7 @@ use super::snapshots;
 use crate::workers::JsonWorker;
 use sluicegate_engine::testing::Module;
 use sluicegate_engine::verdict::Position;
-use sluicegate_engine::{Limits, LoadError, Look, UnsafeRead};
+use sluicegate_engine::{Limits, LoadError, ObserverOptions, UnsafeRead};
 
 /// Starts a worker process for the units of a plan.
 fn start(plan: &Plan) -> std::io::Result<JsonWorker> {
@@ -87,7 +87,10 @@ impl Runner<'_> {
             order: pass.order.clone(),
             from: 0,
             alone: pass.alone,
-            look: Look { coverage: plan.coverage && !pass.alone && pass.order.is_none(), variables: plan.isolation },
+            look: ObserverOptions {
+                coverage: plan.coverage && !pass.alone && pass.order.is_none(),
+                variables: plan.isolation,
+            },
             list_only: plan.list_only,
             seed: plan.seed,
         }

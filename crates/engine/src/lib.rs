@@ -72,7 +72,9 @@ pub use unsafe_reads::{UnsafeIntegers, UnsafeRead};
 use v8::errors;
 pub use v8::errors::frame_position;
 use v8::event_number::NO_EVENT;
-pub use v8::inspector::{FunctionCoverage, Look, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables};
+pub use v8::inspector::{
+    FunctionCoverage, ObserverOptions, RangeCoverage, RunObserver, ScriptCoverage, Variable, Variables,
+};
 pub use v8::platform::{Protection, initialize, initialize_to_fork, initialize_with, version as v8_version};
 use v8::v8_string;
 

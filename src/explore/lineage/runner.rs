@@ -15,7 +15,7 @@ use super::network::Recorded;
 use super::path::{Path, Step};
 use sluicegate_engine::verdict::Verdict;
 use sluicegate_engine::{
-    Determinism, Engine, Event, LoadError, Look, OutputFraming, Program, RunObserver, ScriptCoverage,
+    Determinism, Engine, Event, LoadError, ObserverOptions, OutputFraming, Program, RunObserver, ScriptCoverage,
 };
 
 /// The source of the module that is loaded first.
@@ -105,7 +105,7 @@ impl Runner {
             setup,
             engines: VecDeque::new(),
             network: Rc::new(RefCell::new(network)),
-            observer: RunObserver::new(Look { coverage: true, variables: false }),
+            observer: RunObserver::new(ObserverOptions { coverage: true, variables: false }),
             fresh: false,
             runs: 0,
         };

@@ -18,7 +18,7 @@
 //!
 //! **Whose turn?** While events wait, code of several of them can run in one turn: all code that awaited the same
 //! promise. Another thread cannot see whose code runs. So the watchdog interrupts such a turn at every tick, and V8 is
-//! asked on the isolate's own thread ([`Shared::look`]): the turn passes to the event that is found, with that event's
+//! asked on the isolate's own thread ([`Shared::check_turn`]): the turn passes to the event that is found, with that event's
 //! number and CPU time, and only there an event is stopped. A turn that ends before the first tick is not interrupted.
 
 use std::ffi::c_void;
@@ -69,7 +69,7 @@ struct Shared {
     /// CPU time, in nanoseconds, that the event used before its current turn.
     used: AtomicU64,
     /// Whether other events wait, so that their code may run in this turn. Then only the isolate's own thread can tell
-    /// whose turn it is, see [`Shared::look`].
+    /// whose turn it is, see [`Shared::check_turn`].
     others_wait: AtomicBool,
     isolate: Mutex<Option<IsolateHandle>>,
     on_stuck: OnceLock<fn()>,
@@ -100,7 +100,7 @@ pub(crate) type Locate = fn(&mut Isolate) -> Option<String>;
 
 /// Functions to find out whose turn it is, and to pass the turn to another event.
 pub(crate) struct Turns {
-    pub(crate) look: fn(&mut Isolate, Duration) -> Turn,
+    pub(crate) find: fn(&mut Isolate, Duration) -> Turn,
     pub(crate) pass: fn(&mut Isolate, u32, Duration),
 }
 
@@ -349,11 +349,11 @@ struct Sighting {
 
 /// V8 calls this on the isolate's own thread, in the middle of its code.
 unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void) {
-    // SAFETY: `Sighting::look` passed this pointer, and the target outlives the isolate.
+    // SAFETY: `Sighting::check` passed this pointer, and the target outlives the isolate.
     let shared = unsafe { &*(data as *const Shared) };
     // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it interrupts.
     let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
-    shared.look(&mut isolate);
+    shared.check_turn(&mut isolate);
 }
 
 /// Like `whose_turn`, but records the stack of the code.
@@ -389,7 +389,7 @@ impl Shared {
 
     /// Finds out whose code runs while several events wait. Passes the turn to that event, or stops the event if it is
     /// over its limit. Runs on the isolate's thread, so nothing changes meanwhile.
-    fn look(&self, isolate: &mut Isolate) {
+    fn check_turn(&self, isolate: &mut Isolate) {
         let word = self.word.0.load(Ordering::Acquire);
         if word & PHASE != RUN || !self.others_wait.load(Ordering::Relaxed) {
             return;
@@ -399,7 +399,7 @@ impl Shared {
             |phase| self.word.0.compare_exchange(word, number | phase, Ordering::AcqRel, Ordering::Acquire).is_ok();
         let Some(turns) = self.turns.get() else { return };
         let now = cpu_time(self.clock).unwrap_or_default();
-        match (turns.look)(isolate, now) {
+        match (turns.find)(isolate, now) {
             Turn::Same(used) if used >= self.cpu_limit(self.grown.load(Ordering::Relaxed)) && claim(KILL) => {
                 self.by_wall.store(false, Ordering::Relaxed);
                 isolate.terminate_execution();
@@ -462,7 +462,7 @@ impl Watchdog {
         let mut idle_ticks = 0;
         loop {
             let now = Instant::now();
-            let (tick, busy) = self.look(now - last);
+            let (tick, busy) = self.check_engines(now - last);
             last = now;
             self.ticks.fetch_add(1, Ordering::Relaxed);
             idle_ticks = if busy { 0 } else { idle_ticks + 1 };
@@ -472,7 +472,7 @@ impl Watchdog {
             }
             self.asleep.store(true, Ordering::SeqCst);
             // Look once more after the announcement: an engine that began before it saw `asleep` is seen here.
-            if self.look(Duration::ZERO).1 {
+            if self.check_engines(Duration::ZERO).1 {
                 self.asleep.store(false, Ordering::SeqCst);
             }
             while self.asleep.load(Ordering::SeqCst) {
@@ -483,8 +483,8 @@ impl Watchdog {
         }
     }
 
-    /// Looks at every engine. Returns the time until the next look, and whether anything is running.
-    fn look(&self, since_last: Duration) -> (Duration, bool) {
+    /// Checks every engine. Returns the time until the next check, and whether anything is running.
+    fn check_engines(&self, since_last: Duration) -> (Duration, bool) {
         let mut watched = self.watched.lock().expect("never poisoned: no code panics while it holds this");
         let mut tick = Duration::from_millis(20);
         let mut busy = false;
@@ -494,7 +494,7 @@ impl Watchdog {
                 .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
             // Capped, so that an event does not age while this process is stopped or this thread does not run.
-            let moved = sighting.look(&engine, since_last.min(4 * own));
+            let moved = sighting.check(&engine, since_last.min(4 * own));
             busy |= moved;
         }
         (tick, busy)
@@ -502,8 +502,8 @@ impl Watchdog {
 }
 
 impl Sighting {
-    /// Looks at one engine. Returns whether it is at work.
-    fn look(&mut self, engine: &Shared, passed: Duration) -> bool {
+    /// Checks one engine. Returns whether it is at work.
+    fn check(&mut self, engine: &Shared, passed: Duration) -> bool {
         let word = engine.word.0.load(Ordering::SeqCst);
         if word & PHASE == IDLE {
             let moved = self.word != word;

@@ -9,9 +9,9 @@ use crate::run::state::State;
 use crate::v8::event_number::{self, NO_EVENT};
 
 /// The functions that the watchdog calls.
-pub(crate) const TURNS: Turns = Turns { look, pass };
+pub(crate) const TURNS: Turns = Turns { find, pass };
 
-fn look(isolate: &mut v8::Isolate, now: Duration) -> Turn {
+fn find(isolate: &mut v8::Isolate, now: Duration) -> Turn {
     let Some(context) = isolate.get_slot::<State>().and_then(State::context) else { return Turn::Same(Duration::ZERO) };
     let to = {
         v8::scope_with_context!(scope, &mut *isolate, context);
@@ -27,7 +27,7 @@ fn look(isolate: &mut v8::Isolate, now: Duration) -> Turn {
     }
 }
 
-/// Charges the time of this turn to the event found by `look`. If several events share a turn,
+/// Charges the time of this turn to the event found by `find`. If several events share a turn,
 /// the longest ones are found most often.
 fn pass(isolate: &mut v8::Isolate, to: u32, now: Duration) {
     if let Some(state) = isolate.get_slot_mut::<State>() {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// What to observe while code runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
+pub struct ObserverOptions {
     /// Counts how often code ran.
     pub coverage: bool,
     /// The variables at the top level of the author's modules, see [`crate::Engine::variables`].
@@ -59,14 +59,14 @@ pub struct RangeCoverage {
 /// What to observe, and the results from isolates that have ended. The isolates of one test share it.
 #[derive(Debug, Default)]
 pub struct RunObserver {
-    look: Look,
+    options: ObserverOptions,
     seen: RefCell<Vec<ScriptCoverage>>,
 }
 
 impl RunObserver {
-    /// Observes what `look` names.
-    pub fn new(look: Look) -> Rc<Self> {
-        Rc::new(Self { look, seen: RefCell::default() })
+    /// Observes what `options` says.
+    pub fn new(options: ObserverOptions) -> Rc<Self> {
+        Rc::new(Self { options, seen: RefCell::default() })
     }
 
     /// The coverage of all isolates that have ended.
@@ -112,7 +112,7 @@ impl Inspector {
         context: v8::Local<'_, v8::Context>,
         observer: Option<&Rc<RunObserver>>,
     ) -> Option<Self> {
-        let observer = observer.filter(|observer| observer.look != Look::default())?.clone();
+        let observer = observer.filter(|observer| observer.options != ObserverOptions::default())?.clone();
         let inspector = V8Inspector::create(scope, V8InspectorClient::new(Box::new(Client)));
         let answer = Rc::new(RefCell::new(None));
         let channel = Channel::new(Box::new(Answers(answer.clone())));
@@ -120,7 +120,7 @@ impl Inspector {
         let session = inspector.connect(GROUP, channel, StringView::empty(), trusted);
         inspector.context_created(context, GROUP, StringView::empty(), StringView::empty());
         let this = Self { session, _inspector: inspector, answer, number: Cell::new(0), observer };
-        if this.observer.look.coverage {
+        if this.observer.options.coverage {
             this.call("Profiler.enable", &json!({}));
             this.call("Profiler.startPreciseCoverage", &json!({ "callCount": true, "detailed": true }));
         }
@@ -141,7 +141,7 @@ impl Inspector {
 
     /// Stops observing and stores the results. The isolate must be entered; it may have hit a limit.
     pub(crate) fn close(self, isolate: &mut v8::Isolate) {
-        if !self.observer.look.coverage {
+        if !self.observer.options.coverage {
             return;
         }
         isolate.cancel_terminate_execution();
@@ -160,7 +160,7 @@ impl Inspector {
         roots: &[(String, v8::Local<'s, v8::Value>)],
     ) -> Variables {
         let mut found = Variables::default();
-        if !self.observer.look.variables {
+        if !self.observer.options.variables {
             return found;
         }
         for (name, text) in self.print(scope, None) {
@@ -295,7 +295,7 @@ mod tests {
               return event;
             }";
         let lib = "export let count = 0; export function next() { count += 1; }";
-        let observer = RunObserver::new(Look { coverage: false, variables: true });
+        let observer = RunObserver::new(ObserverOptions { coverage: false, variables: true });
         let program = Program::new("t.js", code).with_library("lib", lib);
         let mut engine = Engine::observed(program, Options::default(), &observer).unwrap();
         let before = engine.variables();
