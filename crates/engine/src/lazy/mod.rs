@@ -51,7 +51,7 @@ const MAX_SHAPES: usize = 64;
 const SEEN: u32 = 2;
 
 /// Whether laziness pays for a shape is decided after this many events of it.
-const TRIAL: u32 = 32;
+const DECIDE_AFTER: u32 = 32;
 
 /// Minimum number of values of a nested object for it to count as spread when all of them are read.
 const MIN_SPREAD: usize = 4;
@@ -114,7 +114,7 @@ pub(crate) struct State {
     /// The number of the current event, or of the last one.
     number: u64,
     /// Whether that event is still being transformed.
-    in_hand: bool,
+    has_event: bool,
     line: Vec<u8>,
     /// Whether the line survives a round trip through V8 unchanged. `None` until asked for.
     clean: Option<bool>,
@@ -166,7 +166,7 @@ struct Shape {
     /// Whether laziness was tried and did not pay.
     given_up: bool,
     seen: u32,
-    /// Counted during the trial: the bytes seen and the bytes read; for nested objects, how many
+    /// Counted until that is decided: the bytes seen and the bytes read; for nested objects, how many
     /// were seen and how many were read entirely.
     all: usize,
     read: usize,
@@ -209,7 +209,7 @@ impl State {
             unescaped: Vec::new(),
             texts: Vec::new(),
             number: 0,
-            in_hand: false,
+            has_event: false,
             line: Vec::new(),
             clean: None,
             duplicates: Cell::new(None),
@@ -311,14 +311,14 @@ impl State {
     }
 
     fn node_of(&self, tag: Tag) -> Option<usize> {
-        (self.in_hand && tag.event == self.number && tag.node < self.nodes.len()).then_some(tag.node)
+        (self.has_event && tag.event == self.number && tag.node < self.nodes.len()).then_some(tag.node)
     }
 }
 
 /// Makes a lazy event from a line, or returns `None` if it must be parsed in full. Lines with numbers that lose value
 /// in JavaScript are always parsed in full: the driver has to know the objects that contained them.
-pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Strategy) -> Option<LazyEvent<'s>> {
-    let Strategy::Lazy(least_object) = way else { return None };
+pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], strategy: Strategy) -> Option<LazyEvent<'s>> {
+    let Strategy::Lazy(least_object) = strategy else { return None };
     let shared = scope.get_slot::<Shared>()?.clone();
     let state = &mut *shared.borrow_mut();
     if !state.validator.find(line)
@@ -338,7 +338,7 @@ pub(crate) fn event<'s>(scope: &mut v8::PinScope<'s, '_>, line: &[u8], way: Stra
     state.known_shapes.start(state.validator.keys());
     state.entries.extend(state.validator.entries().iter().cloned().map(LazyEntry::new));
     let (object, template) = state.object(scope, 0..state.entries.len(), 0..line.len(), None)?;
-    state.in_hand = true;
+    state.has_event = true;
     Some(LazyEvent { object, names: v8::Local::new(scope, &template.names) })
 }
 
@@ -351,10 +351,10 @@ pub(crate) fn has_plain_prototypes(scope: &mut v8::PinScope<'_, '_>) -> bool {
 pub(crate) fn finish_event(scope: &mut v8::PinScope<'_, '_>) {
     let Some(shared) = scope.get_slot::<Shared>().cloned() else { return };
     let state = &mut *shared.borrow_mut();
-    state.in_hand = false;
+    state.has_event = false;
     for (number, node) in state.nodes.iter().enumerate() {
         let shape = &mut state.shapes[node.shape];
-        if shape.seen > TRIAL {
+        if shape.seen > DECIDE_AFTER {
             continue;
         }
         let entries = &state.entries[node.entries.clone()];
@@ -370,7 +370,7 @@ pub(crate) fn finish_event(scope: &mut v8::PinScope<'_, '_>) {
             shape.read += usize::from(spread);
         }
         // Reading most of an object lazily costs more than parsing it at once.
-        shape.given_up = shape.seen == TRIAL && shape.read * 3 >= shape.all * 2;
+        shape.given_up = shape.seen == DECIDE_AFTER && shape.read * 3 >= shape.all * 2;
     }
 }
 

@@ -60,13 +60,13 @@ impl Engine {
         let (mut in_time, mut number) = (true, None);
         let measured = self.in_flight.measured();
         let started = measured.then(Instant::now);
-        let trial = match self.laziness {
+        let sample = match self.laziness {
             // Recent events have waited. An event that waits is printed
             // in the plain way, which is slow for a lazy event.
-            Laziness::Auto if measured => Sample::none(Strategy::Whole),
-            Laziness::Auto => self.choice.start(event.json.len()),
+            Laziness::Auto if measured => Sample::none(Strategy::Full),
+            Laziness::Auto => self.tuner.start(event.json.len()),
             Laziness::Always => Sample::none(Strategy::Lazy(0)),
-            Laziness::Never => Sample::none(Strategy::Whole),
+            Laziness::Never => Sample::none(Strategy::Full),
             Laziness::From(bytes) => Sample::none(Strategy::Lazy(bytes)),
         };
         let verdict = {
@@ -74,7 +74,7 @@ impl Engine {
             v8::tc_scope!(let scope, scope);
             let (lazy, clean, parsed) = {
                 window::no_code!(scope);
-                let lazy = lazy::event(scope, event.json, trial.way);
+                let lazy = lazy::event(scope, event.json, sample.strategy);
                 let clean = if lazy.is_none() { canonical::round_trips(event.json) } else { None };
                 let parsed = match &lazy {
                     Some(lazy) => Ok(lazy.object.into()),
@@ -100,7 +100,7 @@ impl Engine {
                         carry(scope, driver, value, event.json, &mut self.validator, &mut self.scratch, watched);
                     }
                     driver.begin_event(scope);
-                    let planning = Planning { plan: entered.plan, way: self.print_plan, line: event.json };
+                    let planning = Planning { plan: entered.plan, planning: self.print_plan, line: event.json };
                     match number {
                         Some(number) => self.in_flight.begin_first(scope, &self.watch, number),
                         None => self.watch.begin(),
@@ -179,7 +179,7 @@ impl Engine {
         }
         drop(entered);
         if let Some(Step::Done(_)) = verdict {
-            self.choice.end(trial);
+            self.tuner.end(sample);
         }
         let attempt = self.conclude(verdict, in_time, start, out);
         if !matches!(attempt, Attempt::Done(_)) {

@@ -3,7 +3,7 @@
 //!
 //! The plan never changes the output, so the decision depends only on the time,
 //! measured on the program's own events. If V8 prints a program's edits fast anyway,
-//! or the plan does not cover them, the program pays only for an occasional trial.
+//! or the plan does not cover them, the program pays only for an occasional measurement.
 
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,13 @@ const MAX_SAMPLE_LEN: usize = 32 << 10;
 const WARM_UP: u32 = 1024;
 
 /// Number of events timed with the plan, and number of events timed without it.
-const TRIAL: usize = 48;
+const TIMED_EVENTS: usize = 48;
 
 /// While a plan is in use, it is updated from one event in this many.
 const LESSON_EVERY: u32 = 4096;
 
 /// Number of events after which a plan in use is timed again.
-const TRIAL_EVERY: u32 = 1 << 17;
+const TIME_AGAIN_AFTER: u32 = 1 << 17;
 
 /// Number of events before the next attempt if no plan is in use. It doubles each time.
 const FIRST_PAUSE: u32 = 1 << 14;
@@ -59,7 +59,7 @@ enum Phase {
     Learning,
     WarmingUp,
     /// The times with the plan and without.
-    Sample([Vec<Duration>; 2]),
+    Timing([Vec<Duration>; 2]),
     InUse,
     Paused,
 }
@@ -121,7 +121,7 @@ impl PrintPlan {
         self.events = 0;
     }
 
-    fn way(&mut self, planning: PrintPlanning, line: usize) -> Strategy {
+    fn strategy(&mut self, planning: PrintPlanning, line: usize) -> Strategy {
         match planning {
             _ if !self.possible => return Strategy::Plain,
             PrintPlanning::Never => return Strategy::Plain,
@@ -152,13 +152,13 @@ impl PrintPlan {
             Phase::Learning if teaches => Strategy::Lesson { afresh: self.events == 1 },
             Phase::Learning => Strategy::Plain,
             Phase::WarmingUp if self.events > WARM_UP => {
-                self.enter(Phase::Sample(Default::default()));
+                self.enter(Phase::Timing(Default::default()));
                 Strategy::Timed(true)
             }
             Phase::WarmingUp => Strategy::Planned,
-            Phase::Sample(_) => Strategy::Timed(self.events.is_multiple_of(2)),
-            Phase::InUse if self.events > TRIAL_EVERY => {
-                self.enter(Phase::Sample(Default::default()));
+            Phase::Timing(_) => Strategy::Timed(self.events.is_multiple_of(2)),
+            Phase::InUse if self.events > TIME_AGAIN_AFTER => {
+                self.enter(Phase::Timing(Default::default()));
                 Strategy::Timed(true)
             }
             Phase::InUse if teaches && self.events.is_multiple_of(LESSON_EVERY) => Strategy::Lesson { afresh: false },
@@ -181,9 +181,9 @@ impl PrintPlan {
     }
 
     fn timed(&mut self, planned: bool, time: Duration) {
-        let Phase::Sample(times) = &mut self.phase else { return };
+        let Phase::Timing(times) = &mut self.phase else { return };
         times[usize::from(!planned)].push(time);
-        if times.iter().any(|times| times.len() < TRIAL) {
+        if times.iter().any(|times| times.len() < TIMED_EVENTS) {
             return;
         }
         let [planned, plain] = times.each_mut().map(|times| {
@@ -199,7 +199,7 @@ impl PrintPlan {
 /// A program's plan, the setting for its use, and the current line.
 pub(crate) struct Planning<'a> {
     pub(crate) plan: &'a mut PrintPlan,
-    pub(crate) way: PrintPlanning,
+    pub(crate) planning: PrintPlanning,
     pub(crate) line: &'a [u8],
 }
 
@@ -212,7 +212,7 @@ impl Planning<'_> {
         result: v8::Local<'s, v8::Value>,
     ) -> Option<v8::Local<'s, v8::Value>> {
         let flat = v8::Boolean::new(scope, self.plan.may_copy() && flatness::is_flat(result)).into();
-        match self.plan.way(self.way, self.line.len()) {
+        match self.plan.strategy(self.planning, self.line.len()) {
             Strategy::Plain => call(scope, &driver.finish, &[result, flat]),
             Strategy::Planned => call(scope, &driver.finish_planned, &[result, flat]),
             Strategy::Timed(planned) => {
