@@ -55,11 +55,11 @@ const STACK: usize = 64 << 20;
 static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// The number of sources whose result [`strip`] caches, and the limit on their size.
-const MAX_KEPT: usize = 64;
-const LARGEST_KEPT: usize = 1 << 20;
+const MAX_CACHED: usize = 64;
+const MAX_CACHED_LEN: usize = 1 << 20;
 
 #[derive(Serialize)]
-enum Asked<'a> {
+enum ParserRequest<'a> {
     Branches(&'a str),
     Imports(&'a str),
     Strip(&'a str),
@@ -77,7 +77,8 @@ type Imports = BTreeMap<String, Vec<String>>;
 /// When the code is not a module, or cannot be parsed within the limits. The text contains the position,
 /// if there is one.
 pub async fn imports(code: &str) -> Result<Imports, String> {
-    in_turn(code, |code| ask(&Asked::Imports(code)).unwrap_or_else(|why| Err(format!("SyntaxError: {why}")))).await
+    in_turn(code, |code| ask(&ParserRequest::Imports(code)).unwrap_or_else(|why| Err(format!("SyntaxError: {why}"))))
+        .await
 }
 
 /// Returns the branches of `code`, in the order of the source. The code must be JavaScript, without types.
@@ -85,7 +86,7 @@ pub async fn imports(code: &str) -> Result<Imports, String> {
 /// # Errors
 /// As for [`imports`].
 pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
-    ask(&Asked::Branches(code)).unwrap_or_else(Err)
+    ask(&ParserRequest::Branches(code)).unwrap_or_else(Err)
 }
 
 /// Returns suspicious names in `code`, JavaScript: used but not declared, imported but not used. Also returns code
@@ -94,7 +95,7 @@ pub fn branches(code: &str) -> Result<Vec<Branch>, String> {
 /// # Errors
 /// When the code is not a module, or cannot be parsed within the limits.
 pub fn names(code: &str) -> Result<Names, String> {
-    ask(&Asked::Names(code))?
+    ask(&ParserRequest::Names(code))?
 }
 
 /// Returns the mistakes in `code`, JavaScript, that can be fixed automatically.
@@ -102,7 +103,7 @@ pub fn names(code: &str) -> Result<Names, String> {
 /// # Errors
 /// As [`names`].
 pub fn fixes(code: &str) -> Result<Fixes, String> {
-    ask(&Asked::Fixes(code))?
+    ask(&ParserRequest::Fixes(code))?
 }
 
 /// Returns whether `code`, JavaScript, declares one of the two functions at its top level.
@@ -110,7 +111,7 @@ pub fn fixes(code: &str) -> Result<Fixes, String> {
 /// # Errors
 /// As [`names`].
 pub fn declares_function(code: &str) -> Result<bool, String> {
-    ask(&Asked::DeclaresFunction(code))?
+    ask(&ParserRequest::DeclaresFunction(code))?
 }
 
 /// Calls [`strip_types`] from an async task.
@@ -134,37 +135,37 @@ async fn in_turn<T: Send + 'static>(code: &str, parse: impl FnOnce(&str) -> T + 
 /// # Errors
 /// As for [`strip_types`], and when the source cannot be parsed within the limits.
 pub fn strip(source: &str) -> Result<String, TypeScriptError> {
-    type Kept = HashMap<[u8; 32], Result<String, TypeScriptError>>;
-    static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+    type Cache = HashMap<[u8; 32], Result<String, TypeScriptError>>;
+    static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
     let key = Sha256::digest(source).into();
-    let table = || KEPT.lock().expect("nothing panics in here");
-    if let Some(known) = table().as_ref().and_then(|kept| kept.get(&key)) {
+    let lock_cache = || CACHE.lock().expect("nothing panics in here");
+    if let Some(known) = lock_cache().as_ref().and_then(|cache| cache.get(&key)) {
         return known.clone();
     }
-    let stripped = ask(&Asked::Strip(source))
+    let stripped = ask(&ParserRequest::Strip(source))
         .unwrap_or_else(|why| Err(TypeScriptError { message: format!("SyntaxError: {why}"), range: 0..0, help: None }));
-    if source.len() > LARGEST_KEPT {
+    if source.len() > MAX_CACHED_LEN {
         return stripped;
     }
-    let mut kept = table();
-    let kept = kept.get_or_insert_default();
-    if kept.len() >= MAX_KEPT {
-        kept.clear();
+    let mut cache = lock_cache();
+    let cache = cache.get_or_insert_default();
+    if cache.len() >= MAX_CACHED {
+        cache.clear();
     }
-    kept.insert(key, stripped.clone());
+    cache.insert(key, stripped.clone());
     stripped
 }
 
 /// Sends a request to a parser process. The outer error is a failure of the process itself.
-fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> {
+fn ask<T: DeserializeOwned + Serialize>(request: &ParserRequest<'_>) -> Result<T, String> {
     // The unit tests' program has no subcommands.
     if cfg!(test) {
-        return serde_json::from_str(&answer(asked)).map_err(|error| error.to_string());
+        return serde_json::from_str(&answer(request)).map_err(|error| error.to_string());
     }
     let cannot = |error: io::Error| format!("the code cannot be parsed: {error}");
     let send = || -> io::Result<File> {
         let mut file = File::from(memfd_create("sluicegate-parse", MemfdFlags::CLOEXEC)?);
-        serde_json::to_writer(io::BufWriter::new(&file), asked)?;
+        serde_json::to_writer(io::BufWriter::new(&file), request)?;
         file.rewind()?;
         Ok(file)
     };
@@ -181,14 +182,14 @@ fn ask<T: DeserializeOwned + Serialize>(asked: &Asked<'_>) -> Result<T, String> 
     }
 }
 
-fn answer(asked: &Asked<'_>) -> String {
-    match asked {
-        Asked::Branches(code) => serde_json::to_string(&branches::of(code)),
-        Asked::Imports(code) => serde_json::to_string(&imports::of(code)),
-        Asked::Strip(source) => serde_json::to_string(&strip_types(source)),
-        Asked::Names(code) => serde_json::to_string(&names::of(code)),
-        Asked::Fixes(code) => serde_json::to_string(&fixes::of(code)),
-        Asked::DeclaresFunction(code) => serde_json::to_string(&fixes::declares_function(code)),
+fn answer(request: &ParserRequest<'_>) -> String {
+    match request {
+        ParserRequest::Branches(code) => serde_json::to_string(&branches::of(code)),
+        ParserRequest::Imports(code) => serde_json::to_string(&imports::of(code)),
+        ParserRequest::Strip(source) => serde_json::to_string(&strip_types(source)),
+        ParserRequest::Names(code) => serde_json::to_string(&names::of(code)),
+        ParserRequest::Fixes(code) => serde_json::to_string(&fixes::of(code)),
+        ParserRequest::DeclaresFunction(code) => serde_json::to_string(&fixes::declares_function(code)),
     }
     .expect("plain data")
 }
@@ -210,7 +211,7 @@ pub fn main() -> u8 {
         io::stdin().read_to_string(&mut text)?;
         // Strings with escapes cannot be borrowed from the input.
         #[derive(Deserialize)]
-        enum Read {
+        enum OwnedRequest {
             Branches(String),
             Imports(String),
             Strip(String),
@@ -219,12 +220,12 @@ pub fn main() -> u8 {
             DeclaresFunction(String),
         }
         let answer = match serde_json::from_str(&text)? {
-            Read::Branches(code) => answer(&Asked::Branches(&code)),
-            Read::Imports(code) => answer(&Asked::Imports(&code)),
-            Read::Strip(source) => answer(&Asked::Strip(&source)),
-            Read::Names(code) => answer(&Asked::Names(&code)),
-            Read::Fixes(code) => answer(&Asked::Fixes(&code)),
-            Read::DeclaresFunction(code) => answer(&Asked::DeclaresFunction(&code)),
+            OwnedRequest::Branches(code) => answer(&ParserRequest::Branches(&code)),
+            OwnedRequest::Imports(code) => answer(&ParserRequest::Imports(&code)),
+            OwnedRequest::Strip(source) => answer(&ParserRequest::Strip(&source)),
+            OwnedRequest::Names(code) => answer(&ParserRequest::Names(&code)),
+            OwnedRequest::Fixes(code) => answer(&ParserRequest::Fixes(&code)),
+            OwnedRequest::DeclaresFunction(code) => answer(&ParserRequest::DeclaresFunction(&code)),
         };
         io::stdout().write_all(answer.as_bytes())
     };

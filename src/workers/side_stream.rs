@@ -13,12 +13,12 @@ use crate::wire::stderr::{self, Unwritten};
 /// A stream of whole lines that is separate from the output.
 pub(super) struct SideStream {
     what: &'static str,
-    to: To,
+    to: Destination,
     /// Why the target could not be written to.
     pub(super) failed: Option<(String, io::Error)>,
 }
 
-enum To {
+enum Destination {
     Nowhere,
     Stderr,
     /// A temporary file, created at the first write.
@@ -29,7 +29,7 @@ enum To {
     },
     /// Standard error is not read, so the rest is in this file. `torn` says whether standard error ends in a partial
     /// line; `None` if the temporary file itself was requested.
-    Kept {
+    Temporary {
         path: PathBuf,
         file: File,
         torn: Option<bool>,
@@ -40,9 +40,9 @@ impl SideStream {
     /// Opens the stream.
     pub(super) fn open(what: &'static str, target: &Target, truncate: bool) -> Result<Self, (String, io::Error)> {
         let to = match target {
-            Target::Nowhere => To::Nowhere,
-            Target::Stderr => To::Stderr,
-            Target::Temporary => To::Later,
+            Target::Nowhere => Destination::Nowhere,
+            Target::Stderr => Destination::Stderr,
+            Target::Temporary => Destination::Later,
             Target::File(path) => {
                 let name = path.display().to_string();
                 // Several runs may share one file; each record is appended at its current end.
@@ -61,7 +61,7 @@ impl SideStream {
                     Ok(file)
                 });
                 match opened {
-                    Ok(file) => To::File { name, file },
+                    Ok(file) => Destination::File { name, file },
                     Err(error) => return Err((format!("{what} to {name}"), error)),
                 }
             }
@@ -70,27 +70,29 @@ impl SideStream {
     }
 
     pub(super) fn wanted(&self) -> bool {
-        !matches!(self.to, To::Nowhere)
+        !matches!(self.to, Destination::Nowhere)
     }
 
     /// Writes whole lines.
     pub(super) fn write(&mut self, lines: &[u8]) {
         self.make();
         let written = match &mut self.to {
-            To::Nowhere | To::Later => return,
-            To::Stderr => stderr::write_many(lines),
-            To::File { file, .. } | To::Kept { file, .. } => match locked(file, |file| file.write_all(lines)) {
-                Ok(()) => return,
-                Err(error) => {
-                    self.give_up(error);
-                    stderr::write_many(lines)
+            Destination::Nowhere | Destination::Later => return,
+            Destination::Stderr => stderr::write_many(lines),
+            Destination::File { file, .. } | Destination::Temporary { file, .. } => {
+                match locked(file, |file| file.write_all(lines)) {
+                    Ok(()) => return,
+                    Err(error) => {
+                        self.give_up(error);
+                        stderr::write_many(lines)
+                    }
                 }
-            },
+            }
         };
         if let Err(Unwritten { taken, error }) = written {
             let whole = memchr::memrchr(b'\n', &lines[..taken]).map_or(0, |end| end + 1);
             self.leave_stderr(error, taken > whole);
-            self.write_kept(&mut |out| out.write_all(&lines[whole..]));
+            self.write_to_temporary(&mut |out| out.write_all(&lines[whole..]));
         }
     }
 
@@ -98,24 +100,26 @@ impl SideStream {
     pub(super) fn write_with(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
         self.make();
         let failed = match &mut self.to {
-            To::Nowhere | To::Later => return,
-            To::Stderr => None,
-            To::File { file, .. } | To::Kept { file, .. } => match locked(file, |file| buffered(file, write)) {
-                Ok(()) => return,
-                Err(error) => Some(error),
-            },
+            Destination::Nowhere | Destination::Later => return,
+            Destination::Stderr => None,
+            Destination::File { file, .. } | Destination::Temporary { file, .. } => {
+                match locked(file, |file| buffered(file, write)) {
+                    Ok(()) => return,
+                    Err(error) => Some(error),
+                }
+            }
         };
         if let Some(error) = failed {
             self.give_up(error);
         }
         if let Err(error) = buffered(&mut stderr::Many, write) {
             self.leave_stderr(Some(error), true);
-            self.write_kept(write);
+            self.write_to_temporary(write);
         }
     }
 
-    fn write_kept(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
-        let To::Kept { file, .. } = &mut self.to else { return };
+    fn write_to_temporary(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
+        let Destination::Temporary { file, .. } = &mut self.to else { return };
         if let Err(error) = buffered(file, write) {
             self.failed.get_or_insert_with(|| (self.what.to_owned(), error));
         }
@@ -123,12 +127,12 @@ impl SideStream {
 
     /// Switches to standard error. A line that was cut off in the file is written again in full.
     fn give_up(&mut self, error: io::Error) {
-        if let To::File { name, .. } = &self.to {
+        if let Destination::File { name, .. } = &self.to {
             let message = format!("error: cannot write {} to {name}: {error}; they follow here\n", self.what);
             stderr::say(message.as_bytes());
             self.failed.get_or_insert_with(|| (format!("{} to {name}", self.what), error));
         }
-        self.to = To::Stderr;
+        self.to = Destination::Stderr;
     }
 
     /// Switches from standard error to a temporary file. If nothing reads standard error, or its reader has closed it,
@@ -149,9 +153,9 @@ impl SideStream {
             .tempfile()
             .and_then(|file| file.keep().map_err(|error| error.error));
         match made {
-            Ok((file, path)) => self.to = To::Kept { path, file, torn },
+            Ok((file, path)) => self.to = Destination::Temporary { path, file, torn },
             Err(error) => {
-                self.to = To::Nowhere;
+                self.to = Destination::Nowhere;
                 self.failed = Some((format!("{} to a temporary file", self.what), error));
             }
         }
@@ -159,7 +163,7 @@ impl SideStream {
 
     /// Creates the temporary file that was requested.
     fn make(&mut self) {
-        if let To::Later = self.to {
+        if let Destination::Later = self.to {
             self.keep(None);
         }
     }
@@ -167,14 +171,14 @@ impl SideStream {
     /// Returns the temporary file that was requested, if anything was written.
     pub(super) fn kept(&self) -> Option<&Path> {
         match &self.to {
-            To::Kept { path, torn: None, .. } => Some(path.as_path()),
+            Destination::Temporary { path, torn: None, .. } => Some(path.as_path()),
             _ => None,
         }
     }
 
     /// Writes a note with the path of the temporary file, if standard error has not accepted everything.
     pub(super) fn end(&mut self) {
-        if let To::Kept { path, torn: Some(torn), .. } = &self.to {
+        if let Destination::Temporary { path, torn: Some(torn), .. } = &self.to {
             let start = if *torn { "\n" } else { "" };
             let note = format!(
                 "{start}note: standard error is not read; the rest of the {} is in {}\n",

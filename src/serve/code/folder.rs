@@ -20,13 +20,13 @@ const EXTENSIONS: [&str; 4] = ["js", "ts", "mjs", "mts"];
 const LARGEST: u64 = 64 << 20;
 
 /// Cached modules, each with the change count at the time it was read.
-type Kept = HashMap<(bool, String), (u64, Arc<Module>)>;
+type Cache = HashMap<(bool, String), (u64, Arc<Module>)>;
 
 /// A folder of code.
 pub struct Folder {
     dir: PathBuf,
     changes: Arc<AtomicU64>,
-    kept: Mutex<Kept>,
+    cache: Mutex<Cache>,
     /// Reports changes while it lives.
     watcher: Option<RecommendedWatcher>,
 }
@@ -56,26 +56,26 @@ impl Folder {
                 None
             }
         };
-        Ok(Self { dir: dir.to_owned(), changes, kept: Mutex::default(), watcher })
+        Ok(Self { dir: dir.to_owned(), changes, cache: Mutex::default(), watcher })
     }
 
     pub(super) async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
         let key = (sort == Sort::Shared, id.to_owned());
         let changes = self.changes.load(Ordering::Acquire);
         if self.watcher.is_some()
-            && let Some((at, module)) = self.kept.lock().expect("nothing panics in here").get(&key)
+            && let Some((at, module)) = self.cache.lock().expect("nothing panics in here").get(&key)
             && *at == changes
         {
             return Ok(module.clone());
         }
         let read = Arc::new(self.read(sort, id).await?);
-        let mut kept = self.kept.lock().expect("nothing panics in here");
+        let mut cache = self.cache.lock().expect("nothing panics in here");
         // If the text is the same, the old module is kept, so workers that run it stay warm when other files change.
-        let module = match kept.get(&key) {
+        let module = match cache.get(&key) {
             Some((_, old)) if *old == read => old.clone(),
             _ => read,
         };
-        kept.insert(key, (changes, module.clone()));
+        cache.insert(key, (changes, module.clone()));
         Ok(module)
     }
 

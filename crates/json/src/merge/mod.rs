@@ -77,13 +77,13 @@ impl Merger {
 
 /// The token before the first difference.
 #[derive(PartialEq)]
-enum Before {
+enum PreviousToken {
     /// The token ends there in both.
     Ended,
     /// The token continues in at least one of them.
     GoesOn,
     /// The token is a number. The line's spelling of it is kept.
-    Kept,
+    NumberKept,
 }
 
 /// The state of a walk. Line and text are in sync if a token of each starts at the current positions, at the same path.
@@ -111,11 +111,11 @@ impl Walk<'_> {
             let stop = start + common;
             self.text_at += common;
             self.at += how_many_less(&self.line.positions[before..], stop);
-            let token = if self.at > before { self.before(stop)? } else { Before::Ended };
-            if token == Before::Kept {
+            let token = if self.at > before { self.before(stop)? } else { PreviousToken::Ended };
+            if token == PreviousToken::NumberKept {
                 continue;
             }
-            if token == Before::GoesOn {
+            if token == PreviousToken::GoesOn {
                 self.at -= 1;
                 self.text_at -= stop - self.line.position(self.at)?;
                 self.difference()?;
@@ -134,7 +134,7 @@ impl Walk<'_> {
     }
 
     /// Determines the kind of the token before the first difference.
-    fn before(&mut self, stop: usize) -> Option<Before> {
+    fn before(&mut self, stop: usize) -> Option<PreviousToken> {
         let token = self.at - 1;
         let goes_on = match self.line.byte(token)? {
             // The quotes that start and end a string are adjacent in the index.
@@ -145,13 +145,13 @@ impl Walk<'_> {
                 // V8 drops trailing zeros. That is the most frequent difference.
                 if !text_goes_on && only_zeros(self.line.text, stop, end) {
                     self.keep_number(end);
-                    return Some(Before::Kept);
+                    return Some(PreviousToken::NumberKept);
                 }
                 text_goes_on || end > stop
             }
             _ => false,
         };
-        Some(if goes_on { Before::GoesOn } else { Before::Ended })
+        Some(if goes_on { PreviousToken::GoesOn } else { PreviousToken::Ended })
     }
 
     /// Handles two different tokens.
