@@ -36,7 +36,7 @@ pub struct Diagnostic {
     /// What is wrong.
     pub message: String,
     /// Where it is.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// V8's frames, a line each, for code that threw.
     pub frames: Vec<String>,
     /// What to do about it.
@@ -47,7 +47,7 @@ pub struct Diagnostic {
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file, as the user would open it.
     pub file: String,
     /// The file's name in stack traces, if it differs.
@@ -86,7 +86,7 @@ impl Diagnostic {
         let end = text.floor_char_boundary(range.end.clamp(start, line_end));
         let utf16 = |text: &str| text.encode_utf16().count() as u32;
         let column = utf16(&text[line_start..start]) + 1;
-        self.place = Some(Place {
+        self.place = Some(SourceLocation {
             file: file.into(),
             alias: None,
             line: text[..start].matches('\n').count() as u32 + 1,
@@ -100,7 +100,7 @@ impl Diagnostic {
     pub fn from_load_error(error: &LoadError, paths: &BTreeMap<String, PathBuf>) -> Self {
         let place = error.position.as_ref().map(|at| {
             let columns = at.column..error.end_column.max(at.column + 1);
-            Place::of(at, columns, error.source_line.clone(), paths)
+            SourceLocation::of(at, columns, error.source_line.clone(), paths)
         });
         Self {
             message: error.message.clone(),
@@ -115,8 +115,10 @@ impl Diagnostic {
 
     /// Creates the error of a failed event, with the source line if it is known.
     pub fn from_failure(failure: &Failure, program: &Program, paths: &BTreeMap<String, PathBuf>) -> Self {
-        let place =
-            failure.position.as_ref().map(|at| Place::of(at, at.column..at.column + 1, program.source_line(at), paths));
+        let place = failure
+            .position
+            .as_ref()
+            .map(|at| SourceLocation::of(at, at.column..at.column + 1, program.source_line(at), paths));
         let name = failure.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         // V8's line number counts within the text of the event, which is a single line.
         let text = match failure.kind {
@@ -194,7 +196,7 @@ fn is_frame(line: &str) -> bool {
     line.starts_with("    at ")
 }
 
-impl Place {
+impl SourceLocation {
     fn of(at: &Position, columns: Range<u32>, source: Option<String>, paths: &BTreeMap<String, PathBuf>) -> Self {
         let library = ModuleId::parse(&at.file).library();
         let path = paths.get(library.unwrap_or(&at.file));
@@ -328,7 +330,7 @@ mod tests {
     use super::*;
 
     fn carets(source: &str, columns: Range<u32>) -> String {
-        let place = Place { file: "t.js".into(), alias: None, line: 7, columns, source: Some(source.into()) };
+        let place = SourceLocation { file: "t.js".into(), alias: None, line: 7, columns, source: Some(source.into()) };
         let text = Diagnostic { message: "m".into(), place: Some(place), ..Diagnostic::default() }.render(false);
         text.lines().skip(3).map(|line| line.get(4..).unwrap_or_default().to_owned() + "\n").collect()
     }
@@ -374,7 +376,8 @@ mod tests {
 
     #[test]
     fn colours_are_asked_for() {
-        let place = Place { file: "t.js".into(), alias: None, line: 1, columns: 1..2, source: Some("x".into()) };
+        let place =
+            SourceLocation { file: "t.js".into(), alias: None, line: 1, columns: 1..2, source: Some("x".into()) };
         let error = Diagnostic { place: Some(place), ..Diagnostic::new("m").help("h") };
         assert_eq!(
             error.render(true),

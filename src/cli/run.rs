@@ -77,7 +77,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
         origins: None,
         measure: false,
         fresh_state: false,
-        places: watches(config),
+        group_failures: watches(config),
     })
 }
 
@@ -104,7 +104,7 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
         && !config.stats_json
         && result.is_ok()
         && summary.ended != Ended::Closed
-        && summary.places.places.is_empty();
+        && summary.failure_groups.groups.is_empty();
     if let (Target::File(path), Some(failure), true) = (&config.errors, &summary.first_failure, told) {
         let all = summary.tally.failures();
         let more = match all {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sluicegate_engine::ModuleId;
 
-use super::diagnostic::{Diagnostic, Place, visible};
+use super::diagnostic::{Diagnostic, SourceLocation, visible};
 use super::report::{Voice, read_message};
 use crate::config::When;
 use crate::testing::frames::{author_frames, first_place};
@@ -128,7 +128,7 @@ impl Pretty {
             let source = is_shown(&path, file, libraries).then(|| std::fs::read_to_string(&path).ok()).flatten();
             let line = source.as_ref().and_then(|text| text.lines().nth(at.line as usize - 1)).map(str::to_owned);
             let length = line.as_deref().map_or(1, |line| word_length(line, at.column));
-            Place {
+            SourceLocation {
                 file: path.display().to_string(),
                 alias: handle.and_then(|handle| libraries.get(handle)).map(|_| at.file.clone()),
                 line: at.line,

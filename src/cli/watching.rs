@@ -14,7 +14,7 @@ use super::values::thousands;
 use crate::config::{LogFormat, Target, When};
 use crate::wire::input::{self, Format, Open, Source};
 use crate::wire::stderr;
-use crate::workers::{FailurePlace, Summary};
+use crate::workers::{FailureGroup, Summary};
 
 /// The maximum number of failures shown during the run; the table has all of them.
 const MAX_SHOWN: usize = 8;
@@ -76,37 +76,37 @@ impl<'a> Watching<'a> {
             return;
         };
         self.has_warned = true;
-        let message = format!("{}: {}", place_text(at.input.as_deref(), at.line), read_message(&at.read));
+        let message = format!("{}: {}", input_and_line(at.input.as_deref(), at.line), read_message(&at.read));
         self.bar.suspend(|| warn(&message, self.config.voice.format));
     }
 
     fn show_failures(&mut self, summary: &Summary) {
         self.show_read(summary);
-        let places = &summary.places.places;
-        for place in places.iter().take(MAX_SHOWN).skip(self.shown) {
-            let diagnostic = Diagnostic::from_failure(&place.failure, &self.config.program, &self.config.library_paths)
-                .help(help(place));
+        let groups = &summary.failure_groups.groups;
+        for group in groups.iter().take(MAX_SHOWN).skip(self.shown) {
+            let diagnostic = Diagnostic::from_failure(&group.failure, &self.config.program, &self.config.library_paths)
+                .help(help(group));
             self.bar.suspend(|| self.config.voice.error(&diagnostic.into()));
         }
-        self.shown = self.shown.max(places.len().min(MAX_SHOWN));
+        self.shown = self.shown.max(groups.len().min(MAX_SHOWN));
     }
 }
 
 /// Returns the event's position in the input, and the help for its failure if there is any.
-fn help(place: &FailurePlace) -> String {
-    let event = format!("the event is {}", input_of(place));
-    match &place.failure.help {
+fn help(group: &FailureGroup) -> String {
+    let event = format!("the event is {}", input_of(group));
+    match &group.failure.help {
         Some(help) => format!("{event}; {help}"),
         None => event,
     }
 }
 
 /// Returns the position of an event, in the form that editors open.
-fn input_of(place: &FailurePlace) -> String {
-    place_text(place.input.as_deref(), place.line)
+fn input_of(group: &FailureGroup) -> String {
+    input_and_line(group.input.as_deref(), group.line)
 }
 
-fn place_text(input: Option<&str>, line: u64) -> String {
+fn input_and_line(input: Option<&str>, line: u64) -> String {
     match input {
         Some(input) => format!("{input}:{line}"),
         None => format!("line {line} of standard input"),
@@ -115,23 +115,23 @@ fn place_text(input: Option<&str>, line: u64) -> String {
 
 /// Returns a table of the failures by kind and place; empty if fewer than two events failed.
 fn table(summary: &Summary) -> String {
-    let places = &summary.places.places;
-    if places.iter().map(|place| place.count).sum::<u64>() < 2 {
+    let groups = &summary.failure_groups.groups;
+    if groups.iter().map(|group| group.count).sum::<u64>() < 2 {
         return String::new();
     }
     let mut rows = vec![["events", "failed as", "in the code", "the first"].map(str::to_owned)];
-    rows.extend(places.iter().map(|place| {
-        let code = place.failure.position.as_ref().map(|at| format!("{}:{}:{}", at.file, at.line, at.column));
+    rows.extend(groups.iter().map(|group| {
+        let code = group.failure.position.as_ref().map(|at| format!("{}:{}:{}", at.file, at.line, at.column));
         [
-            thousands(place.count),
-            place.failure.kind.to_string(),
+            thousands(group.count),
+            group.failure.kind.to_string(),
             code.unwrap_or_else(|| "–".to_owned()),
-            input_of(place),
+            input_of(group),
         ]
     }));
-    if summary.places.others > 0 {
+    if summary.failure_groups.others > 0 {
         let [kind, code, first] = ["", "in other places", ""].map(str::to_owned);
-        rows.push([thousands(summary.places.others), kind, code, first]);
+        rows.push([thousands(summary.failure_groups.others), kind, code, first]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let [count, kind, code] = [0, 1, 2].map(width);
@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_counted_by_their_places() {
+    fn failures_are_counted_by_group() {
         let mut summary = Summary::default();
         let mut failure = Failure::new(FailureKind::Exception, "boom");
         failure.position = Some(Position { file: "t.js".into(), line: 3, column: 9 });
         let mut add = |failure: &Failure, line| {
             let input = (line < 100).then(|| "in.jsonl".to_owned());
-            let place = FailurePlace { count: line, failure: failure.clone(), input, line };
-            summary.places.places.push(place);
+            let group = FailureGroup { count: line, failure: failure.clone(), input, line };
+            summary.failure_groups.groups.push(group);
         };
         add(&failure, 12);
         add(&Failure::new(FailureKind::InvalidJson, "no"), 1200);
@@ -230,8 +230,8 @@ mod tests {
             table(&summary),
             "  events  failed as     in the code  the first\n      12  exception     t.js:3:9     in.jsonl:12\n   1 200  invalid_json  –            line 1200 of standard input\n"
         );
-        summary.places.places.truncate(1);
-        summary.places.places[0].count = 1;
+        summary.failure_groups.groups.truncate(1);
+        summary.failure_groups.groups[0].count = 1;
         assert_eq!(table(&summary), "");
     }
 }

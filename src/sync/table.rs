@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use crate::engine::nearest;
 
 /// A text and its position.
-type Placed = (String, Range<usize>);
+type TextWithSpan = (String, Range<usize>);
 
 /// One table, and the keys that were read.
 pub(super) struct Table<'t, 'i> {
@@ -200,7 +200,7 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 
     /// Returns the items of a list of numbers and texts, as text.
-    pub(super) fn words_or_numbers(&self, key: &'static str) -> Result<Option<Vec<Placed>>> {
+    pub(super) fn words_or_numbers(&self, key: &'static str) -> Result<Option<Vec<TextWithSpan>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let DeValue::Array(items) = value.get_ref() else { return Err(self.wrong(key, value, "a list")) };
         items

@@ -3,11 +3,11 @@
 use sluicegate_engine::verdict::{Failure, FailureKind, Position};
 
 /// The most groups that are kept.
-const MAX_PLACES: usize = 50;
+const MAX_GROUPS: usize = 50;
 
 /// Events that failed for the same reason in the same place.
 #[derive(Clone, Debug)]
-pub struct FailurePlace {
+pub struct FailureGroup {
     /// The number of events in the group.
     pub count: u64,
     /// The failure of the first one.
@@ -20,24 +20,24 @@ pub struct FailurePlace {
 
 /// All failure groups, in the order in which their first failures were written.
 #[derive(Clone, Debug, Default)]
-pub struct FailurePlaces {
-    /// The first `MAX_PLACES` groups.
-    pub places: Vec<FailurePlace>,
+pub struct FailureGroups {
+    /// The first `MAX_GROUPS` groups.
+    pub groups: Vec<FailureGroup>,
     /// Events of other groups.
     pub others: u64,
 }
 
-impl FailurePlaces {
+impl FailureGroups {
     /// Counts a failure; `place` gives the position of its event in the input.
     pub(super) fn add(&mut self, failure: Failure, place: impl FnOnce() -> (Option<String>, u64)) {
         fn key(failure: &Failure) -> (FailureKind, Option<&Position>) {
             (failure.kind, failure.position.as_ref())
         }
-        if let Some(known) = self.places.iter_mut().find(|known| key(&known.failure) == key(&failure)) {
+        if let Some(known) = self.groups.iter_mut().find(|known| key(&known.failure) == key(&failure)) {
             known.count += 1;
-        } else if self.places.len() < MAX_PLACES {
+        } else if self.groups.len() < MAX_GROUPS {
             let (input, line) = place();
-            self.places.push(FailurePlace { count: 1, failure, input, line });
+            self.groups.push(FailureGroup { count: 1, failure, input, line });
         } else {
             self.others += 1;
         }

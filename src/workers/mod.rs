@@ -49,7 +49,7 @@ pub(crate) use crate::sandbox;
 pub use crate::sandbox::{SandboxLayer, SandboxReport};
 pub use answer::answer;
 pub use budget::{Budget, Held};
-pub use failures::{FailurePlace, FailurePlaces};
+pub use failures::{FailureGroup, FailureGroups};
 pub(crate) use json_worker::{JsonSocket, JsonWorker};
 pub use prepared::PreparedProcess;
 pub use prepared_process::{main as prepared_main, main_with as prepared_main_with};
@@ -110,8 +110,8 @@ pub struct Job {
     pub measure: bool,
     /// Whether each unit runs in a fresh state of the code. In a service, a unit is a request.
     pub fresh_state: bool,
-    /// Whether failures are grouped by position, see [`Summary::places`].
-    pub places: bool,
+    /// Whether failures are grouped by position, see [`Summary::failure_groups`].
+    pub group_failures: bool,
 }
 
 /// The cost of one event. Optionally logged, one line per event.
@@ -148,7 +148,7 @@ impl Job {
             origins: None,
             measure: false,
             fresh_state: false,
-            places: false,
+            group_failures: false,
         }
     }
 }
@@ -208,7 +208,7 @@ pub struct Summary {
     /// The first number read by the code that JavaScript cannot represent, if the run checks for such numbers.
     pub unsafe_read: Option<ReadAt>,
     /// All failures grouped by position, if the job asked for that.
-    pub places: FailurePlaces,
+    pub failure_groups: FailureGroups,
     /// The temporary file with the dead letters, if the job asked for one and there are any.
     pub dead_letters: Option<std::path::PathBuf>,
 }

@@ -348,11 +348,11 @@ impl Supervisor {
                     if self.summary.first_failure.is_none() {
                         self.summary.first_failure = serde_json::from_slice(&failed.failure).ok();
                     }
-                    if self.job.places
+                    if self.job.group_failures
                         && let Ok(failure) = serde_json::from_slice(&failed.failure)
                     {
                         let line = lines.first_line + u64::from(failed.line);
-                        self.summary.places.add(failure, || place(lines.input, line));
+                        self.summary.failure_groups.add(failure, || place(lines.input, line));
                     }
                     let kind = serde_json::from_slice::<OnlyKind>(&failed.failure);
                     tally.fail(kind.map_or(FailureKind::Crashed, |failure| failure.kind));
@@ -364,12 +364,12 @@ impl Supervisor {
             }
             Chunk::Blamed { line, failure } => {
                 tally.fail(failure.kind);
-                if self.job.places {
+                if self.job.group_failures {
                     let (input, line) = match line {
                         LineRef::Short(line) => (line.input, line.first_line),
                         LineRef::Long(line) => (line.input, line.line),
                     };
-                    self.summary.places.add(failure.clone(), || place(input, line));
+                    self.summary.failure_groups.add(failure.clone(), || place(input, line));
                 }
                 self.summary.first_failure.get_or_insert_with(|| failure.clone());
                 if stop {

@@ -25,7 +25,7 @@ pub(crate) struct UnsafeReads {
     /// The doubles that were printed without their object, each with the index of its event.
     pub(super) moved: Vec<(u64, u32)>,
     /// What the code does with a number, by place.
-    pub(super) sees: HashMap<Place, Sees>,
+    pub(super) sees: HashMap<CodePosition, Sees>,
     /// Whether the engine itself is reading.
     pub(super) silent: bool,
 }
@@ -59,8 +59,8 @@ pub(super) struct Number {
 /// The reads of a number.
 #[derive(Default)]
 pub(super) struct Read {
-    /// The places that read or copied it, the stack of the first one, and whether all of them only copy.
-    places: Vec<Place>,
+    /// The positions in the code that read or copied it, the stack of the first one, and whether all of them only copy.
+    positions: Vec<CodePosition>,
     pub(super) stack: String,
     copied: bool,
     /// Whether a printed text contains the digits of its double.
@@ -71,15 +71,15 @@ pub(super) struct Read {
 #[derive(Clone, Copy)]
 pub(super) struct Id {
     pub(super) event: u32,
-    place: u32,
+    number: u32,
     begun: u64,
 }
 
 /// A place in the code: its script, line and column.
-pub(super) type Place = [usize; 3];
+pub(super) type CodePosition = [usize; 3];
 
-/// Maximum number of places recorded for a number.
-const MAX_PLACES: usize = 16;
+/// Maximum number of positions recorded for a number.
+const MAX_POSITIONS: usize = 16;
 
 /// Maximum number of watched numbers in an event.
 pub(super) const MAX_NUMBERS: usize = 1000;
@@ -152,7 +152,7 @@ impl UnsafeReads {
             return None;
         }
         watched.of_event += 1;
-        let id = Id { event: self.event, place: watched.numbers.len() as u32, begun: watched.begun };
+        let id = Id { event: self.event, number: watched.numbers.len() as u32, begun: watched.begun };
         watched.numbers.push(Number { index: self.index, path, key, double, read: None });
         Some(id)
     }
@@ -160,7 +160,7 @@ impl UnsafeReads {
     /// Returns the number with this id. `None` if its event is over and the code has kept an object of it.
     pub(super) fn number(&mut self, id: Id) -> Option<&mut Number> {
         let watched = self.under_way.get_mut(&id.event).filter(|watched| watched.begun == id.begun)?;
-        watched.numbers.get_mut(id.place as usize)
+        watched.numbers.get_mut(id.number as usize)
     }
 
     /// Whether to look up the place in the code that reads a number of this event.
@@ -204,15 +204,15 @@ impl UnsafeReads {
         let moved = std::mem::take(&mut self.moved);
         let watched = self.under_way.remove(&event)?;
         let was_read_much = watched.was_read_much();
-        let mut places: HashMap<(u64, u32), usize> = HashMap::new();
+        let mut positions: HashMap<(u64, u32), usize> = HashMap::new();
         for number in &watched.numbers {
             let read = number.read.as_ref().filter(|read| !read.copied);
-            *places.entry((number.double, number.index)).or_default() += read.map_or(0, |read| read.places.len());
+            *positions.entry((number.double, number.index)).or_default() += read.map_or(0, |read| read.positions.len());
         }
         let mut left: HashMap<(u64, Option<u32>), usize> = HashMap::new();
         for (double, index) in moved {
             // If this event has no such number, the printed number may belong to any event.
-            let index = Some(index).filter(|index| places.contains_key(&(double, *index)));
+            let index = Some(index).filter(|index| positions.contains_key(&(double, *index)));
             *left.entry((double, index)).or_default() += 1;
         }
         let left = |double, index| left.get(&(double, index)).copied().unwrap_or_default();
@@ -223,7 +223,7 @@ impl UnsafeReads {
             // If several numbers of an event have the same double, it is unknown which one was moved: all
             // of them count as moved, or none.
             let is_lost = lost.iter().any(|lost| lost.to_bits() == double);
-            let has_left = places[&(double, index)] <= left(double, Some(index)) + left(double, None);
+            let has_left = positions[&(double, index)] <= left(double, Some(index)) + left(double, None);
             if is_lost || read.in_text || !read.copied && !has_left {
                 reads.push((number, *read));
             }
@@ -240,16 +240,16 @@ impl Watched {
 
 impl Read {
     /// Whether a read at this place is recorded already.
-    pub(super) fn knows(&self, place: &Place) -> bool {
-        self.places.contains(place)
+    pub(super) fn knows(&self, position: &CodePosition) -> bool {
+        self.positions.contains(position)
     }
 
-    pub(super) fn add(&mut self, place: Place, copied: bool, stack: String) {
-        if self.places.is_empty() || self.copied && !copied {
+    pub(super) fn add(&mut self, position: CodePosition, copied: bool, stack: String) {
+        if self.positions.is_empty() || self.copied && !copied {
             (self.copied, self.stack) = (copied, stack);
         }
-        if self.places.len() < MAX_PLACES {
-            self.places.push(place);
+        if self.positions.len() < MAX_POSITIONS {
+            self.positions.push(position);
         }
     }
 }
@@ -257,11 +257,11 @@ impl Read {
 impl Id {
     /// The words that the property of a number carries: the id and the double.
     pub(super) fn to_words(self, double: u64) -> [u64; 3] {
-        [u64::from(self.event) << 32 | u64::from(self.place), self.begun, double]
+        [u64::from(self.event) << 32 | u64::from(self.number), self.begun, double]
     }
 
     /// The reverse of [`Self::to_words`].
     pub(super) fn from_words([at, begun, double]: [u64; 3]) -> (Self, u64) {
-        (Self { event: (at >> 32) as u32, place: at as u32, begun }, double)
+        (Self { event: (at >> 32) as u32, number: at as u32, begun }, double)
     }
 }
