@@ -230,11 +230,11 @@ pub enum OwnProcess {
     /// Parses a source.
     Parse,
     /// A run for `fuzz` and `diff`.
-    Trial,
+    ExploreRun,
     /// A worker of `lineage`.
     LineageWorker,
     /// A worker of `test`.
-    SuiteWorker,
+    TestWorker,
     /// Runs a query of a database.
     Adbc,
 }
@@ -248,9 +248,9 @@ impl OwnProcess {
             "prepared" => Self::Prepared,
             "bench-step" => Self::BenchStep,
             "parse" => Self::Parse,
-            "trial" => Self::Trial,
+            "trial" => Self::ExploreRun,
             "lineage-worker" => Self::LineageWorker,
-            "suite-worker" => Self::SuiteWorker,
+            "suite-worker" => Self::TestWorker,
             "adbc" => Self::Adbc,
             _ => return None,
         })

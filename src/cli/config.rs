@@ -378,7 +378,7 @@ pub(super) fn for_transformation(
 ///
 /// # Errors
 /// As for [`run`].
-pub(super) fn for_trial(
+pub(super) fn explore_setup(
     flags: Settings,
     global: &Global,
     transformation: &Path,

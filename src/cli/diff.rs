@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
 use super::args::{DiffArgs, Global};
-use super::config::for_trial;
+use super::config::explore_setup;
 use super::diagnostic::{Diagnostic, visible};
 use super::files::inputs;
 use super::setting_sources::Env;
@@ -51,7 +51,7 @@ pub fn diff(args: &DiffArgs, global: &Global) -> anyhow::Result<u8> {
     let now = args.now.unwrap_or_else(|| millis_since_1970(std::time::SystemTime::now()));
     let determinism = Determinism { now: Some(now), seed: Some(args.seed.unwrap_or(1)) };
     let version = |path: &Path| -> anyhow::Result<Setup> {
-        let (mut setup, paths) = for_trial(global.typed.clone(), global, path, workers, Env::here())?;
+        let (mut setup, paths) = explore_setup(global.typed.clone(), global, path, workers, Env::here())?;
         match workers::check(&setup.program, &setup.options, Sandbox::default()) {
             Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
             loaded => loaded?,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::args::{FuzzArgs, Global};
-use super::config::for_trial;
+use super::config::explore_setup;
 use super::diagnostic::{Diagnostic, visible};
 use super::files::inputs;
 use super::program::{module_stem, plain};
@@ -38,7 +38,7 @@ pub fn fuzz(args: &FuzzArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let (setup, paths) = for_trial(global.typed.clone(), global, &args.transformation, workers, Env::here())?;
+    let (setup, paths) = explore_setup(global.typed.clone(), global, &args.transformation, workers, Env::here())?;
     let samples = samples(args.events.as_deref())?;
     match workers::check(&setup.program, &setup.options, Sandbox::default()) {
         Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),

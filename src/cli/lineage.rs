@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::args::{Global, LineageArgs};
-use super::config::for_trial;
+use super::config::explore_setup;
 use super::diagnostic::Diagnostic;
 use super::files::inputs;
 use super::program::plain;
@@ -146,7 +146,7 @@ fn measure(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let (setup, paths) = for_trial(global.typed.clone(), global, transformation, workers, Env::here())?;
+    let (setup, paths) = explore_setup(global.typed.clone(), global, transformation, workers, Env::here())?;
     let loaded = match workers::check(&setup.program, &setup.options, Sandbox::default()) {
         Err(RunError::Load(error)) => return Err(Diagnostic::from_load_error(&error, &paths).into()),
         loaded => loaded?,

@@ -153,9 +153,9 @@ fn own_process(process: OwnProcess) -> u8 {
         OwnProcess::Prepared => crate::workers::prepared_main(),
         OwnProcess::BenchStep => crate::bench::step::main(),
         OwnProcess::Parse => crate::parser_process::main(),
-        OwnProcess::Trial => crate::explore::main(),
+        OwnProcess::ExploreRun => crate::explore::main(),
         OwnProcess::LineageWorker => crate::explore::lineage::main(),
-        OwnProcess::SuiteWorker => crate::testing::worker_main(),
+        OwnProcess::TestWorker => crate::testing::worker_main(),
         OwnProcess::Adbc => crate::sync::adbc::reader::main(),
     }
 }

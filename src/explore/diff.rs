@@ -58,18 +58,18 @@ pub fn diff(
     ignored: &[String],
     tick: &mut dyn FnMut(&Differences),
 ) -> io::Result<Differences> {
-    let mut trials = [ExploreRun::start(old)?, ExploreRun::start(new)?];
+    let mut runs = [ExploreRun::start(old)?, ExploreRun::start(new)?];
     let mut lines = [Vec::new(), Vec::new()];
     let mut found = Differences::default();
     loop {
-        let [one, other] = &mut trials;
+        let [one, other] = &mut runs;
         let more = [one.next_line(&mut lines[0])?, other.next_line(&mut lines[1])?];
         match more {
             [true, true] => {}
             [false, false] => break,
             // The result of the shorter run says why it ended early.
             [first, _] => {
-                let [one, other] = trials;
+                let [one, other] = runs;
                 let short = if first { other } else { one };
                 short.end()?;
                 return Err(io::Error::other("one of the versions answered fewer lines than the other"));
@@ -83,7 +83,7 @@ pub fn diff(
             tick(&found);
         }
     }
-    let [one, other] = trials;
+    let [one, other] = runs;
     found.cpu = [one.end()?, other.end()?];
     Ok(found)
 }
@@ -107,7 +107,7 @@ impl Differences {
             }
             return;
         }
-        let (before, after) = (word(old), word(new));
+        let (before, after) = (kind(old), kind(new));
         let (text, other) = (says(old), says(new));
         if before == after && text == other {
             return;
@@ -128,8 +128,8 @@ fn note(places: &mut BTreeMap<String, Difference>, key: String, line: u64, (old,
     places.entry(key).or_insert_with(|| Difference { count: 0, line, old, new }).count += 1;
 }
 
-fn word(told: &Verdict) -> String {
-    match told {
+fn kind(verdict: &Verdict) -> String {
+    match verdict {
         Verdict::Ok { .. } => "ok".to_owned(),
         Verdict::Dropped => "dropped".to_owned(),
         Verdict::Failed(failure) => format!("failed ({})", failure.kind),
@@ -137,8 +137,8 @@ fn word(told: &Verdict) -> String {
 }
 
 /// Returns the text of a verdict for an example; `None` for a dropped event.
-fn says(told: &Verdict) -> Option<String> {
-    match told {
+fn says(verdict: &Verdict) -> Option<String> {
+    match verdict {
         Verdict::Ok { events } => Some(shown(&Value::from(events.clone()))),
         Verdict::Dropped => None,
         Verdict::Failed(failure) => {

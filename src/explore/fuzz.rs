@@ -87,7 +87,7 @@ pub struct FuzzReport {
 pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzReport> {
     let started = Instant::now();
     let mut random = Random::new(plan.seed);
-    let mut trial = ExploreRun::start(&plan.setup)?;
+    let mut run = ExploreRun::start(&plan.setup)?;
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     let mut outcome = FuzzReport::default();
     let mut next: u64 = 0;
@@ -103,17 +103,17 @@ pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzRep
             .collect();
         next += count;
         let asked = Instant::now();
-        let told = trial.verdicts(&events.iter().map(text).collect::<Vec<_>>())?;
+        let verdicts = run.verdicts(&events.iter().map(text).collect::<Vec<_>>())?;
         // Events that hit a time limit are slow. Small batches let the user see progress and end the search in time.
         batch = if asked.elapsed() > Duration::from_secs(1) { (batch / 2).max(4) } else { (batch * 2).min(512) };
         outcome.events = next;
-        for (event, told) in events.into_iter().zip(told) {
-            let Some(what) = wrong(&event, &told) else { continue };
+        for (event, verdict) in events.into_iter().zip(verdicts) {
+            let Some(what) = wrong(&event, &verdict) else { continue };
             match known.get(&what.key()) {
                 Some(index) => outcome.faults[*index].count += 1,
                 None => {
                     known.insert(what.key(), outcome.faults.len());
-                    let fault = smallest(&mut trial, &plan.setup, event, what)?;
+                    let fault = smallest(&mut run, &plan.setup, event, what)?;
                     outcome.faults.push(fault);
                     tick(next, outcome.faults.len());
                 }
@@ -144,8 +144,8 @@ impl What {
 }
 
 /// Returns the fault in the result of an event, if there is one.
-fn wrong(event: &Value, told: &Verdict) -> Option<What> {
-    match told {
+fn wrong(event: &Value, verdict: &Verdict) -> Option<What> {
+    match verdict {
         Verdict::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
         Verdict::Failed(failure) => Some(What::Failed(failure.clone())),
         Verdict::Dropped => None,
@@ -204,15 +204,15 @@ fn visit(value: &Value, path: &mut String, see: &mut dyn FnMut(&str, &str)) {
 }
 
 /// Reduces an event to the smallest one with the same fault.
-fn smallest(trial: &mut ExploreRun, setup: &Setup, mut event: Value, mut what: What) -> io::Result<Fault> {
+fn smallest(run: &mut ExploreRun, setup: &Setup, mut event: Value, mut what: What) -> io::Result<Fault> {
     let key = what.key();
     let (rounds, most) = if what.is_slow() { (ROUNDS.1, MAX_SLOW) } else { (ROUNDS.0, usize::MAX) };
     for _ in 0..rounds {
         let mut tries = smaller(&event);
         tries.truncate(most);
-        let told = trial.verdicts(&tries.iter().map(text).collect::<Vec<_>>())?;
-        let found = tries.into_iter().zip(told).find_map(|(event, told)| {
-            let what = wrong(&event, &told)?;
+        let verdicts = run.verdicts(&tries.iter().map(text).collect::<Vec<_>>())?;
+        let found = tries.into_iter().zip(verdicts).find_map(|(event, verdict)| {
+            let what = wrong(&event, &verdict)?;
             (what.key() == key).then_some((event, what))
         });
         let Some(next) = found else { break };
@@ -220,7 +220,7 @@ fn smallest(trial: &mut ExploreRun, setup: &Setup, mut event: Value, mut what: W
     }
     let text = text(&event);
     let alone = ExploreRun::start(setup)?.verdicts(std::slice::from_ref(&text))?;
-    let alone = alone.first().and_then(|told| wrong(&event, told)).is_some_and(|what| what.key() == key);
+    let alone = alone.first().and_then(|verdict| wrong(&event, verdict)).is_some_and(|what| what.key() == key);
     Ok(Fault { what, count: 1, event: text, alone })
 }
 

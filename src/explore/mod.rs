@@ -113,28 +113,28 @@ impl ExploreRun {
     pub fn verdicts(&mut self, events: &[String]) -> io::Result<Vec<Verdict>> {
         let Self { input, output, .. } = self;
         let input = input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        let told = std::thread::scope(|threads| {
+        let verdicts = std::thread::scope(|threads| {
             // Pipes have small buffers: if both sides only wrote, they would wait for each other.
             let text: String = events.iter().flat_map(|event| [event, "\n"]).collect();
             threads.spawn(move || {
                 // If the write fails, the read fails too.
                 let _ = input.write_all(text.as_bytes());
             });
-            let mut told = Vec::with_capacity(events.len());
+            let mut verdicts = Vec::with_capacity(events.len());
             let mut line = Vec::new();
-            while told.len() < events.len() {
+            while verdicts.len() < events.len() {
                 line.clear();
                 if output.read_until(b'\n', &mut line)? == 0 {
                     break;
                 }
-                told.push(parse(&line));
+                verdicts.push(parse(&line));
             }
-            io::Result::Ok(told)
+            io::Result::Ok(verdicts)
         })?;
-        if told.len() < events.len() {
+        if verdicts.len() < events.len() {
             return Err(self.why());
         }
-        Ok(told)
+        Ok(verdicts)
     }
 
     /// Waits for the end of a run whose verdicts have all been read. Returns the CPU time that it took.

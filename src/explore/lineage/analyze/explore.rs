@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::findings::shown;
 use super::super::path::Path;
 use super::super::runner::{Ended, Reads};
-use super::found::{Flow, Found, Trials};
+use super::found::{ChangedRuns, Flow, Found};
 use super::{Analyzer, Base, Progress};
 
 /// The maximum number of changed events that are studied for one event.
@@ -54,7 +54,7 @@ impl Analyzer {
     pub(super) fn explore(
         &mut self,
         base: &Base,
-        trials: &[Trials],
+        changed_runs: &[ChangedRuns],
         outputs: &BTreeMap<String, Value>,
         new: &BTreeSet<Path>,
     ) -> Vec<Base> {
@@ -63,7 +63,7 @@ impl Analyzer {
             return next;
         }
         let before: BTreeSet<&String> = outputs.keys().collect();
-        for one in trials {
+        for one in changed_runs {
             if !base.given.is_empty() && !new.contains(&one.leaf.path) {
                 continue;
             }

@@ -11,7 +11,7 @@ use super::Base;
 use super::classify::Influence;
 
 /// The runs of one input with one place changed.
-pub(super) struct Trials {
+pub(super) struct ChangedRuns {
     pub(super) leaf: Leaf,
     pub(super) from: String,
     pub(super) runs: Vec<(Variation, Outcome)>,
@@ -60,7 +60,13 @@ pub(super) fn given(base: &Base) -> Option<String> {
 }
 
 /// Records the effect of one change on the verdict.
-pub(super) fn decide(found: &mut Found, one: &Trials, before: &Ended, after: &Ended, example: &dyn Fn() -> Example) {
+pub(super) fn decide(
+    found: &mut Found,
+    one: &ChangedRuns,
+    before: &Ended,
+    after: &Ended,
+    example: &dyn Fn() -> Example,
+) {
     let mut decision = found.decisions.remove(&one.from).unwrap_or_default();
     let place = match (before, after) {
         (before, after) if before == after => None,
@@ -80,7 +86,7 @@ pub(super) fn decide(found: &mut Found, one: &Trials, before: &Ended, after: &En
 
 /// Records a copy for a value that cannot be tested, because every change of it also changes
 /// the verdict. It counts as copied if the same value appears at the same place of the output.
-pub(super) fn assume_copy(base: &Base, one: &Trials, found: &mut Found) {
+pub(super) fn assume_copy(base: &Base, one: &ChangedRuns, found: &mut Found) {
     let of_event = matches!(&one.leaf.path[0], Step::Key(root) if root == "event");
     let Some(value) = one.leaf.value.as_ref().filter(|value| of_event && !value.is_object() && !value.is_array())
     else {

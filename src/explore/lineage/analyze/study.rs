@@ -11,7 +11,7 @@ use super::super::path::{Path, Step, name};
 use super::super::runner::{Ended, Outcome, Reads};
 use super::super::vary::{self, Class, Leaf, Variation};
 use super::classify::{Influence, Observation, influence, is_made_of};
-use super::found::{Flow, Found, Trials, assume_copy, decide, explain, given, verdict};
+use super::found::{ChangedRuns, Flow, Found, assume_copy, decide, explain, given, verdict};
 use super::{Analyzer, Base};
 
 /// The number of events in which a place is tried with all available values.
@@ -48,21 +48,21 @@ impl Analyzer {
         if first {
             self.other_worlds(&base, &mut found);
         }
-        let mut trials = Vec::new();
+        let mut changed_runs = Vec::new();
         for (number, leaf) in touched.into_iter().enumerate() {
             if !first && Instant::now() > self.until {
                 break;
             }
             let one = self.changed(&base, leaf, number);
             self.judge(&base, &one, &mut found);
-            trials.push(one);
+            changed_runs.push(one);
         }
         explain(&mut found);
         for container in containers {
             self.judge_container(&base, container, &mut found);
         }
         let new = self.is_new(&found);
-        let next = if base.explore { self.explore(&base, &trials, &outputs, &new) } else { Vec::new() };
+        let next = if base.explore { self.explore(&base, &changed_runs, &outputs, &new) } else { Vec::new() };
         self.keep(&base, found);
         next
     }
@@ -144,7 +144,7 @@ impl Analyzer {
     }
 
     /// Runs an input with other values at one place.
-    fn changed(&mut self, base: &Base, leaf: Leaf, number: usize) -> Trials {
+    fn changed(&mut self, base: &Base, leaf: Leaf, number: usize) -> ChangedRuns {
         let from = name(&leaf.label);
         let others = self.others.get(&from).cloned().unwrap_or_default();
         // A place that was tested in detail in some events gets fewer tests in the others.
@@ -177,11 +177,11 @@ impl Analyzer {
                 }
             }
         }
-        Trials { leaf, from, runs }
+        ChangedRuns { leaf, from, runs }
     }
 
     /// Draws conclusions from the runs of one place.
-    fn judge(&self, base: &Base, one: &Trials, found: &mut Found) {
+    fn judge(&self, base: &Base, one: &ChangedRuns, found: &mut Found) {
         let mut places: BTreeMap<Path, Vec<Option<Difference>>> = BTreeMap::new();
         let mut comparable: Vec<(&Variation, Vec<Difference>)> = Vec::new();
         for (variation, outcome) in &one.runs {
@@ -315,7 +315,7 @@ impl Analyzer {
                 runs.push((variation, outcome));
             }
         }
-        let one = Trials { from: name(&container.label), runs, leaf: container };
+        let one = ChangedRuns { from: name(&container.label), runs, leaf: container };
         let mut own = Found::default();
         self.judge(base, &one, &mut own);
         own.flows.retain(|flow| !is_explained(&flow.to));
