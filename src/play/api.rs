@@ -24,7 +24,7 @@ use super::files::{self, NotWritten};
 use super::{Draft, LARGEST_REQUEST, Playground, Problem, Ready, case};
 use crate::net::Policy;
 use crate::parser_process::{ModuleExport, exports};
-use crate::workers::{PreviewJob, RunError, Tried};
+use crate::workers::{PreviewJob, PreviewResult, RunError};
 use sluicegate_engine::{ModuleId, SHIPPED_LIBRARIES};
 
 /// The most events in one request.
@@ -212,10 +212,10 @@ async fn save(
     }
 }
 
-// --- trying ---------------------------------------------------------------------------------------------------------
+// --- running --------------------------------------------------------------------------------------------------------
 
 #[derive(Deserialize)]
-pub(super) struct TryRequest {
+pub(super) struct RunRequest {
     #[serde(flatten)]
     pub(super) draft: Draft,
     /// The typed events: one event, several in sequence, or an array.
@@ -227,7 +227,7 @@ pub(super) struct TryRequest {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TryAnswer {
+struct RunAnswer {
     problem: Option<Problem>,
     export: Option<&'static str>,
     /// The libraries that the code imports.
@@ -244,7 +244,7 @@ struct TryAnswer {
     answer: Option<Box<RawValue>>,
 }
 
-impl TryAnswer {
+impl RunAnswer {
     fn problem(problem: Problem, network: Option<String>) -> Self {
         let (export, libraries, files, events) = (None, Vec::new(), BTreeMap::new(), Vec::new());
         Self { problem: Some(problem), export, libraries, files, events, network, load: 0.0, answer: None }
@@ -254,12 +254,12 @@ impl TryAnswer {
 /// The result of a request: the program with its files, the run, and how it ended.
 struct RunResult {
     ready: Ready,
-    trial: PreviewJob,
-    tried: Result<Tried, Problem>,
+    job: PreviewJob,
+    result: Result<PreviewResult, Problem>,
 }
 
 /// Runs the code on the typed events.
-async fn attempt(playground: &Shared, request: TryRequest) -> Result<RunResult, Problem> {
+async fn run_preview(playground: &Shared, request: RunRequest) -> Result<RunResult, Problem> {
     let events = events(&request.events)?;
     let metadata = metadata(&request.metadata)?;
     let (shared, draft) = (playground.clone(), request.draft);
@@ -267,24 +267,24 @@ async fn attempt(playground: &Shared, request: TryRequest) -> Result<RunResult, 
     let ready = tokio::task::spawn_blocking(move || shared.project.ready(&draft));
     let ready = ready.await.unwrap_or_else(|_| Err(Problem::new("the code cannot be read: its parser gave up")))?;
     let options = sluicegate_engine::Options { logs: true, ..ready.options.clone() };
-    let trial = PreviewJob { program: ready.program.clone(), options, events, metadata };
+    let job = PreviewJob { program: ready.program.clone(), options, events, metadata };
     // One run at a time. If the page cancels a request, this future is dropped together with its worker.
-    let tried = playground.preview.lock().await.run(&trial, &ready.network).await.map_err(|error| match error {
+    let result = playground.preview.lock().await.run(&job, &ready.network).await.map_err(|error| match error {
         RunError::Load(error) => Problem::from_load_error(error),
         error => Problem::new(error.to_string()),
     });
-    Ok(RunResult { ready, trial, tried })
+    Ok(RunResult { ready, job, result })
 }
 
 async fn try_draft(
     State(playground): State<Shared>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
-) -> RecordedAnswer<TryAnswer> {
-    let request: TryRequest = body(&headers, bytes)?;
-    let RunResult { ready, trial, tried } = match attempt(&playground, request).await {
+) -> RecordedAnswer<RunAnswer> {
+    let request: RunRequest = body(&headers, bytes)?;
+    let RunResult { ready, job, result } = match run_preview(&playground, request).await {
         Ok(outcome) => outcome,
-        Err(problem) => return Ok(Json(TryAnswer::problem(problem, None))),
+        Err(problem) => return Ok(Json(RunAnswer::problem(problem, None))),
     };
     let network = in_words(&ready.network);
     let files: BTreeMap<String, String> = ready
@@ -292,22 +292,22 @@ async fn try_draft(
         .iter()
         .filter_map(|(handle, path)| Some((ModuleId::Library(handle).to_string(), relative(&playground.dir, path)?)))
         .collect();
-    Ok(Json(match tried {
-        Ok(tried) => TryAnswer {
+    Ok(Json(match result {
+        Ok(result) => RunAnswer {
             problem: None,
-            export: Some(tried.loaded.export.name()),
-            libraries: tried.loaded.libraries,
+            export: Some(result.loaded.export.name()),
+            libraries: result.loaded.libraries,
             files,
-            events: trial.events.into_iter().filter_map(|event| RawValue::from_string(event).ok()).collect(),
+            events: job.events.into_iter().filter_map(|event| RawValue::from_string(event).ok()).collect(),
             network,
-            load: tried.load.as_secs_f64() * 1e3,
-            answer: Some(tried.answer),
+            load: result.load.as_secs_f64() * 1e3,
+            answer: Some(result.answer),
         },
         Err(mut problem) => {
             if let Some(path) = problem.file.as_ref().and_then(|file| files.get(file)) {
                 problem.file = Some(path.clone());
             }
-            TryAnswer::problem(problem, network)
+            RunAnswer::problem(problem, network)
         }
     }))
 }
@@ -373,7 +373,7 @@ fn at(file: &str, text: &str, error: &serde_json::Error) -> Problem {
 #[derive(Deserialize)]
 struct CaseRequest {
     #[serde(flatten)]
-    trial: TryRequest,
+    run: RunRequest,
     name: String,
 }
 
@@ -383,25 +383,25 @@ async fn add_case(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> RecordedAnswer<Value> {
-    let CaseRequest { trial, name } = body(&headers, bytes)?;
-    let file = trial.draft.file.clone();
+    let CaseRequest { run, name } = body(&headers, bytes)?;
+    let file = run.draft.file.clone();
     let dir = &playground.dir;
     let subject = files::place(dir, &file).map_err(bad)?;
     if !subject.is_file() {
         return Err(bad(format!("save {file} first: a test runs what is on disk")));
     }
     let unusable = |problem: Problem| refusal(StatusCode::UNPROCESSABLE_ENTITY, problem.message);
-    let RunResult { trial, tried, .. } = attempt(&playground, trial).await.map_err(unusable)?;
-    let tried = tried.map_err(unusable)?;
+    let RunResult { job, result, .. } = run_preview(&playground, run).await.map_err(unusable)?;
+    let result = result.map_err(unusable)?;
     let answer: case::RecordedAnswer<'_> =
-        serde_json::from_str(tried.answer.get()).map_err(|error| bad(error.to_string()))?;
+        serde_json::from_str(result.answer.get()).map_err(|error| bad(error.to_string()))?;
     let name = match name.trim() {
         "" => "case",
         name => name,
     };
     let first = case::names(&file, name).next().unwrap_or_default();
     let place = files::place(dir, &first).map_err(bad)?;
-    let text = case::text(name, (&subject, &place), &trial.events, trial.metadata.as_deref(), &answer);
+    let text = case::text(name, (&subject, &place), &job.events, job.metadata.as_deref(), &answer);
     let path = files::create(dir, case::names(&file, name), text.as_bytes()).map_err(bad)?;
     Ok(Json(json!({ "path": path })))
 }

@@ -11,7 +11,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::api::{RecordedAnswer, Shared, TryRequest, body, events, metadata};
+use super::api::{RecordedAnswer, RunRequest, Shared, body, events, metadata};
 use super::{Playground, Problem};
 use crate::explore::lineage::{LineageSetup, Report, run};
 use crate::workers::{self, RunError};
@@ -32,7 +32,7 @@ pub(super) async fn measure(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> RecordedAnswer<Value> {
-    let request: TryRequest = body(&headers, bytes)?;
+    let request: RunRequest = body(&headers, bytes)?;
     // If the page cancels the request, this future is dropped here; an analysis that has started runs to its end.
     let turn = playground.long_work.clone().lock_owned().await;
     let work = move || {
@@ -44,7 +44,7 @@ pub(super) async fn measure(
     Ok(Json(report.map_or_else(|problem| json!({ "problem": problem }), |report| as_json(&report))))
 }
 
-fn measured(playground: &Playground, request: &TryRequest) -> Result<Report, Problem> {
+fn measured(playground: &Playground, request: &RunRequest) -> Result<Report, Problem> {
     let typed = events(&request.events)?;
     let parsed =
         typed.iter().enumerate().filter_map(|(at, text)| Some((at as u64 + 1, serde_json::from_str(text).ok()?)));

@@ -45,15 +45,17 @@ pub enum Kind {
     /// To the worker: it will be idle for a while, and should release memory that it does not need.
     Trim = 12,
     /// To the worker, instead of `Start`, any number of times: a program and a few events, as JSON.
-    Try = 16,
-    /// From the worker: the state of a trial, as JSON.
-    Tried = 17,
+    Preview = 16,
+    /// From the worker: the state of a preview, as JSON.
+    PreviewReply = 17,
 }
 
 impl Kind {
     fn from_u32(kind: u32) -> Option<Self> {
-        use Kind::{Answer, Ask, Forget, Free, GiveBack, Part, Ready, Setup, Start, Tried, Trim, Try, Waits, Work};
-        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Waits, GiveBack, Trim, Try, Tried]
+        use Kind::{
+            Answer, Ask, Forget, Free, GiveBack, Part, Preview, PreviewReply, Ready, Setup, Start, Trim, Waits, Work,
+        };
+        [Start, Ready, Work, Part, Free, Setup, Ask, Answer, Forget, Waits, GiveBack, Trim, Preview, PreviewReply]
             .into_iter()
             .find(|k| *k as u32 == kind)
     }
@@ -334,10 +336,15 @@ pub fn header(bytes: [u8; HEADER]) -> Option<(Kind, usize)> {
     let kind = Kind::from_u32(kind)?;
     let most = match kind {
         Kind::Ready | Kind::Part | Kind::Ask | Kind::Forget | Kind::Waits | Kind::GiveBack => MAX_PAYLOAD,
-        // These kinds are sent to a worker, which trusts the supervisor. Only `Tried` comes from a preview's worker.
-        Kind::Start | Kind::Work | Kind::Free | Kind::Setup | Kind::Answer | Kind::Try | Kind::Tried | Kind::Trim => {
-            MAX_PREVIEW
-        }
+        // These kinds are sent to a worker, which trusts the supervisor. Only `PreviewReply` comes from a preview's worker.
+        Kind::Start
+        | Kind::Work
+        | Kind::Free
+        | Kind::Setup
+        | Kind::Answer
+        | Kind::Preview
+        | Kind::PreviewReply
+        | Kind::Trim => MAX_PREVIEW,
     };
     (len <= most).then_some((kind, len))
 }

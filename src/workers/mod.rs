@@ -15,7 +15,7 @@
 //! - [`worker_main`] is the worker's side.
 //! - [`check`] loads a program in a worker and reports the result.
 //! - `prepared` forks the first worker of each program, in a service; `prepared_process` is the forking process's side.
-//! - [`PreviewWorker`] keeps a worker for code that is still being written: each trial is a program and a few events.
+//! - [`PreviewWorker`] keeps a worker for code that is still being written: each preview is a program and a few events.
 
 mod answer;
 mod budget;
@@ -53,7 +53,7 @@ pub use failures::{FailureGroup, FailureGroups};
 pub(crate) use json_worker::{JsonSocket, JsonWorker};
 pub use prepared::PreparedProcess;
 pub use prepared_process::{main as prepared_main, main_with as prepared_main_with};
-pub use preview::{PreviewJob, PreviewWorker, Tried};
+pub use preview::{PreviewJob, PreviewResult, PreviewWorker};
 pub use service_pool::{Resources, Row, Rows, ServiceAnswer, ServicePool, Status, UnitResult, WorkerPermit};
 pub use supervisor::run;
 pub use worker::{Hook, main as worker_main, main_with as worker_main_with};

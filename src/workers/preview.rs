@@ -1,9 +1,9 @@
-//! Runs code that is still being written on a few events, in a worker that stays between trials.
+//! Runs code that is still being written on a few events, in a worker that stays between previews.
 //!
-//! The worker is the same as in a run: the same process, sandbox, engine and limits. Each trial gets a new isolate, so
-//! nothing remains of the previous version of the code. A worker that dies or hangs is replaced, and the trial is
-//! blamed only if it killed a fresh worker. Cancelling a trial (dropping its future) ends its worker and cancels its
-//! network requests. So the latest trial can replace one that is stuck in a loop.
+//! The worker is the same as in a run: the same process, sandbox, engine and limits. Each preview gets a new isolate, so
+//! nothing remains of the previous version of the code. A worker that dies or hangs is replaced, and the preview is
+//! blamed only if it killed a fresh worker. Cancelling a preview (dropping its future) ends its worker and cancels its
+//! network requests. So the latest preview can replace one that is stuck in a loop.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -28,10 +28,10 @@ use crate::wire::shared::{self, Layout, PAGE};
 use sluicegate_engine::verdict::{Failure, FailureKind};
 use sluicegate_engine::{Engine, Event, LoadError, Loaded, Options, Program, SharedNetwork};
 
-/// Trials exchange no bulk data.
+/// Previews exchange no bulk data.
 const LAYOUT: Layout = Layout { input_slot: PAGE, input_slots: 1, output_slot: PAGE, output_slots: 1 };
 
-/// How long a trial may stay silent beyond its limits.
+/// How long a preview may stay silent beyond its limits.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A program, and the events to run it on.
@@ -47,9 +47,9 @@ pub struct PreviewJob {
     pub metadata: Option<String>,
 }
 
-/// The result of a trial whose program was loaded.
+/// The result of a preview whose program was loaded.
 #[derive(Debug)]
-pub struct Tried {
+pub struct PreviewResult {
     /// Properties of the program.
     pub loaded: Loaded,
     /// The time to create an isolate and load the program into it.
@@ -60,13 +60,13 @@ pub struct Tried {
 
 /// The messages from the worker, in this order.
 #[derive(Serialize, Deserialize)]
-enum Word {
+enum PreviewMessage {
     Failed(Box<LoadError>, SandboxReport),
     Loaded(Loaded, Duration, SandboxReport),
     Ran(String),
 }
 
-/// Keeps a worker for trials, which run one after the other.
+/// Keeps a worker for previews, which run one after the other.
 pub struct PreviewWorker {
     sandbox: Sandbox,
     input: OwnedFd,
@@ -88,7 +88,7 @@ struct Worker {
 
 /// How one attempt ended.
 enum Attempt {
-    Done(Result<Tried, LoadError>),
+    Done(Result<PreviewResult, LoadError>),
     /// The worker died or had to be killed; `loaded` is set if it had loaded the program by then.
     Lost {
         exit: WorkerExit,
@@ -107,47 +107,47 @@ impl PreviewWorker {
         Ok(Self { sandbox, input, worker: None, warned: false, network: None })
     }
 
-    /// Runs a trial. Its code may send the network requests that this policy allows.
+    /// Runs a preview. Its code may send the network requests that this policy allows.
     ///
     /// # Errors
     /// [`RunError::Load`] when the program does not load; any other error when no worker can run.
-    pub async fn run(&mut self, trial: &PreviewJob, policy: &Policy) -> Result<Tried, RunError> {
+    pub async fn run(&mut self, job: &PreviewJob, policy: &Policy) -> Result<PreviewResult, RunError> {
         self.allow(policy)?;
         let mut frame = Vec::new();
-        frame::put(&mut frame, Kind::Try, |out| serde_json::to_writer(out, trial).expect("plain data"));
+        frame::put(&mut frame, Kind::Preview, |out| serde_json::to_writer(out, job).expect("plain data"));
         loop {
-            let heap = trial.options.limits.heap;
-            // Not in `self` during the trial: if this future is dropped, the worker is dropped too.
+            let heap = job.options.limits.heap;
+            // Not in `self` during the preview: if this future is dropped, the worker is dropped too.
             let mut worker = match self.worker.take().filter(|worker| worker.heap == heap) {
                 Some(worker) => worker,
                 None => self.spawn(heap).await?,
             };
-            match self.attempt(&mut worker, trial, &frame).await? {
+            match self.run_once(&mut worker, job, &frame).await? {
                 Attempt::Done(result) => {
                     worker.fresh = false;
                     self.worker = Some(worker);
                     return Ok(result?);
                 }
-                // Earlier trials may have caused it.
+                // Earlier previews may have caused it.
                 Attempt::Lost { .. } if !worker.fresh => {}
                 Attempt::Lost { hung: true, loaded: None, .. } => {
-                    return Err(LoadError::too_slow(&trial.program.name, &trial.options.limits).into());
+                    return Err(LoadError::too_slow(&job.program.name, &job.options.limits).into());
                 }
                 Attempt::Lost { exit, loaded: None, .. } => {
                     return Err(RunError::Start(exit.while_loading()));
                 }
                 Attempt::Lost { exit, hung, loaded: Some((loaded, load)) } => {
-                    let failure = blame(trial, &exit, hung);
+                    let failure = blame(job, &exit, hung);
                     let verdict = verdict_json(&failure.into(), b"", &[]);
                     let text = format!("{{\"verdicts\":[{verdict}],\"cost\":null}}");
                     let answer = RawValue::from_string(text).expect("made of JSON");
-                    return Ok(Tried { loaded, load, answer });
+                    return Ok(PreviewResult { loaded, load, answer });
                 }
             }
         }
     }
 
-    /// Replaces the client and the worker if the policy differs from the last trial's.
+    /// Replaces the client and the worker if the policy differs from the last preview's.
     fn allow(&mut self, policy: &Policy) -> Result<(), RunError> {
         let known = match &self.network {
             Some((known, _)) => known == policy,
@@ -178,9 +178,9 @@ impl PreviewWorker {
         Ok(Worker { process, reader, session, heap, fresh: true })
     }
 
-    async fn attempt(&mut self, worker: &mut Worker, trial: &PreviewJob, frame: &[u8]) -> Result<Attempt, RunError> {
-        let limits = &trial.options.limits;
-        let events = u32::try_from(trial.events.len()).unwrap_or(u32::MAX).max(1);
+    async fn run_once(&mut self, worker: &mut Worker, job: &PreviewJob, frame: &[u8]) -> Result<Attempt, RunError> {
+        let limits = &job.options.limits;
+        let events = u32::try_from(job.events.len()).unwrap_or(u32::MAX).max(1);
         // Both limits for each event, twice in case it is retried for its memory.
         let patience = GRACE + limits.loading() * 2 + (limits.cpu + limits.wall) * 2 * events;
         let deadline = tokio::time::Instant::now() + patience;
@@ -189,23 +189,23 @@ impl PreviewWorker {
         loop {
             let answer = tokio::time::timeout_at(deadline, read_frame(&mut worker.reader, MAX_PREVIEW)).await;
             let hung = answer.is_err();
-            let word = match answer {
-                Ok(Some((Kind::Tried, payload))) => serde_json::from_slice::<Word>(&payload).ok(),
+            let message = match answer {
+                Ok(Some((Kind::PreviewReply, payload))) => serde_json::from_slice::<PreviewMessage>(&payload).ok(),
                 Ok(Some((kind, payload))) if fetch_relay::take(worker.session.as_ref(), kind, &payload) => continue,
                 _ => None,
             };
-            match word {
-                Some(Word::Failed(error, report)) => {
+            match message {
+                Some(PreviewMessage::Failed(error, report)) => {
                     self.judge(&report)?;
                     return Ok(Attempt::Done(Err(*error)));
                 }
-                Some(Word::Loaded(loaded, load, report)) => {
+                Some(PreviewMessage::Loaded(loaded, load, report)) => {
                     self.judge(&report)?;
                     known = Some((loaded, load));
                 }
-                Some(Word::Ran(text)) => {
+                Some(PreviewMessage::Ran(text)) => {
                     if let (Some((loaded, load)), Ok(answer)) = (known.take(), RawValue::from_string(text)) {
-                        return Ok(Attempt::Done(Ok(Tried { loaded, load, answer })));
+                        return Ok(Attempt::Done(Ok(PreviewResult { loaded, load, answer })));
                     }
                     let exit = worker.process.end().await;
                     return Ok(Attempt::Lost { exit, hung, loaded: None });
@@ -229,8 +229,8 @@ impl PreviewWorker {
 }
 
 /// Returns the failure of an event that killed fresh workers, with the same message as in a run.
-fn blame(trial: &PreviewJob, exit: &WorkerExit, hung: bool) -> Failure {
-    let limits = &trial.options.limits;
+fn blame(job: &PreviewJob, exit: &WorkerExit, hung: bool) -> Failure {
+    let limits = &job.options.limits;
     if exit.reason == ExitReason::OutOfMemory {
         let heap = limits.heap >> 20;
         let message = format!("the event needed far more than {heap} MiB of heap: its worker process died");
@@ -245,7 +245,7 @@ fn blame(trial: &PreviewJob, exit: &WorkerExit, hung: bool) -> Failure {
     }
 }
 
-/// Runs the worker's side, from the first trial on.
+/// Runs the worker's side, from the first preview on.
 pub(super) fn serve(
     mailbox: Mailbox,
     with_network: bool,
@@ -254,16 +254,16 @@ pub(super) fn serve(
     report: &SandboxReport,
 ) -> io::Result<()> {
     let mailbox = Rc::new(RefCell::new(mailbox));
-    let mut tell = |word: &Word| {
+    let mut tell = |message: &PreviewMessage| {
         let mut out = Vec::new();
-        frame::put(&mut out, Kind::Tried, |out| serde_json::to_writer(out, word).expect("plain data"));
+        frame::put(&mut out, Kind::PreviewReply, |out| serde_json::to_writer(out, message).expect("plain data"));
         socket.write_all(&out)
     };
     loop {
-        let trial: PreviewJob = serde_json::from_slice(&payload)?;
+        let job: PreviewJob = serde_json::from_slice(&payload)?;
         let started = Instant::now();
-        match Engine::new(trial.program, trial.options) {
-            Err(error) => tell(&Word::Failed(Box::new(error), report.clone()))?,
+        match Engine::new(job.program, job.options) {
+            Err(error) => tell(&PreviewMessage::Failed(Box::new(error), report.clone()))?,
             Ok(mut engine) => {
                 engine.on_stuck(|| {
                     // Not `exit`: the main thread is still running, so destructors must not run.
@@ -271,21 +271,21 @@ pub(super) fn serve(
                     unsafe { libc::_exit(STUCK_CODE) }
                 });
                 engine.locate_timeouts();
-                tell(&Word::Loaded(engine.loaded(), started.elapsed(), report.clone()))?;
+                tell(&PreviewMessage::Loaded(engine.loaded(), started.elapsed(), report.clone()))?;
                 if with_network {
                     let network: SharedNetwork = mailbox.clone();
                     engine.connect(network);
                 }
-                let metadata = trial.metadata.as_deref().map(str::as_bytes);
+                let metadata = job.metadata.as_deref().map(str::as_bytes);
                 let events: Vec<Event<'_>> =
-                    trial.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
-                tell(&Word::Ran(answer(&mut engine, &events)))?;
+                    job.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
+                tell(&PreviewMessage::Ran(answer(&mut engine, &events)))?;
             }
         }
         loop {
             match mailbox.borrow_mut().read(&mut payload)? {
-                Some(Kind::Try) => break,
-                // The answer belongs to a finished trial.
+                Some(Kind::Preview) => break,
+                // The answer belongs to a finished preview.
                 Some(Kind::Answer) => {}
                 _ => return Ok(()),
             }

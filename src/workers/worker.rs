@@ -92,7 +92,7 @@ fn serve(hook: Hook) -> io::Result<()> {
     let mut mailbox = Mailbox::new(socket);
     match mailbox.read(&mut payload)? {
         Some(Kind::Start) => {}
-        Some(Kind::Try) => return preview::serve(mailbox, network, socket, payload, &report),
+        Some(Kind::Preview) => return preview::serve(mailbox, network, socket, payload, &report),
         _ => return Ok(()),
     }
     let start: Start = serde_json::from_slice(&payload)?;

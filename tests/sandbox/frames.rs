@@ -115,7 +115,7 @@ fn speak(units: &mut Vec<Given>, out: &mut Vec<u8>) {
         3 => frame::put(out, Kind::Waits, |_| {}),
         4 => any(out, Kind::Part),
         5 => any(out, [Kind::Start, Kind::Setup, Kind::Work, Kind::Free][chance(4) as usize]),
-        6 => any(out, [Kind::Ask, Kind::Answer, Kind::Forget, Kind::Try, Kind::Tried][chance(5) as usize]),
+        6 => any(out, [Kind::Ask, Kind::Answer, Kind::Forget, Kind::Preview, Kind::PreviewReply][chance(5) as usize]),
         // An invalid kind, or a length that is far too large.
         7 => out.extend((0..8 + chance(8)).map(|_| chance(256) as u8)),
         8 => out.extend_from_slice(&[4, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f]),
