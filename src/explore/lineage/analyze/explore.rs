@@ -67,7 +67,7 @@ impl Analyzer {
             if !base.given.is_empty() && !new.contains(&one.leaf.path) {
                 continue;
             }
-            let mut ways: BTreeSet<(bool, usize, Vec<String>)> = BTreeSet::new();
+            let mut behaviours: BTreeSet<(bool, usize, Vec<String>)> = BTreeSet::new();
             for (variation, outcome) in &one.runs {
                 let ended = match outcome.ended {
                     Ended::Failed(_) => continue,
@@ -78,19 +78,19 @@ impl Analyzer {
                 let after = self.outputs(outcome);
                 let names: Vec<String> = after.into_keys().filter(|name| !before.contains(name)).collect();
                 let is_missing = variation.value.is_none() || variation.value.as_ref().is_some_and(Value::is_boolean);
-                let another_way = outcome.ended != base.outcome.ended || !names.is_empty();
+                let behaves_differently = outcome.ended != base.outcome.ended || !names.is_empty();
                 let is_worth_it = match is_missing {
                     true => !is_same || one.leaf.value.is_some(),
-                    false => !is_same && another_way,
+                    false => !is_same && behaves_differently,
                 };
                 if !is_worth_it {
                     continue;
                 }
                 let ours = (ended.0, ended.1, names);
-                if !is_missing && (ways.contains(&ours) || ways.len() > 3) {
+                if !is_missing && (behaviours.contains(&ours) || behaviours.len() > 3) {
                     continue;
                 }
-                ways.insert(ours);
+                behaviours.insert(ours);
                 let mut given = base.given.clone();
                 given.push(match &variation.value {
                     None => format!("without {}", one.from),
