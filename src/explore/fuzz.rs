@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_output_is_what_nobody_sent() {
+    fn only_what_the_event_did_not_have_is_invalid_output() {
         let sent = json!({"type": "identify", "note": "NaN"});
         assert_eq!(invalid(&sent, &json!({"type": "identify", "a": "NaN"})), None);
         let path = |output: Value| match invalid(&sent, &output) {

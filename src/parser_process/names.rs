@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_declares_is_found_once() {
+    fn an_undeclared_name_is_found_once() {
         let code = "import a, { b as c, d } from 'x'; import * as all from 'y';
             export const transformEvent = async ({ id, ...rest }, [first = other] = []) => {
               setTimeout(() => {}, 1); setTimeout(c);

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_that_nobody_asks_for_any_more_leave_the_series_to_those_of_today() {
+    fn versions_without_requests_leave_their_series_to_current_ones() {
         let metrics = Metrics::new(0);
         let start = Instant::now();
         let observe = |version: &str, seconds: u64| {

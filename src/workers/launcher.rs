@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_child_that_is_stopped_before_it_is_another_program_holds_nobody_up() {
+    async fn a_child_that_is_stopped_before_exec_does_not_block_others() {
         let mut command = Command::new("true");
         // SAFETY: raising a signal is allowed between fork and exec.
         unsafe {

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_turn_goes_to_whoever_has_used_the_least() {
+    async fn the_next_turn_goes_to_the_account_that_has_used_the_least() {
         let start = Instant::now();
         let turns = Turns::new(1);
         let (slow, quick, third) = (turns.open(), turns.open(), turns.open());

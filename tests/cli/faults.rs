@@ -120,7 +120,7 @@ fn killed_workers_cost_nothing() {
 /// A cache in the module fills the heap until an event that is not at fault hits the limit. That event runs again in a
 /// fresh isolate, and no event fails.
 #[test]
-fn state_kept_across_events_is_nobody_s_fault() {
+fn a_heap_filled_across_events_fails_no_event() {
     let dir = Dir::with(
         "const cache = new Map();
 export function transformEvent(event) {

@@ -17,7 +17,7 @@ fn input() -> String {
 }
 
 #[test]
-fn each_failed_line_has_its_letter_once_and_whole_whoever_is_killed() {
+fn each_failed_line_has_one_whole_letter_whatever_process_is_killed() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
     // The run is killed when the answer to this line has come.
     let places: [u64; 5] = [1, 701, 7001, 20_001, LINES + 1];

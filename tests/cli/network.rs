@@ -250,7 +250,7 @@ fn requests_of_one_event_and_of_one_batch_are_under_way_together() {
 /// The first event times out while it waits. Its answers come after the third event's request, whose own answer comes
 /// last.
 #[test]
-fn an_event_that_waits_too_long_fails_alone_and_its_late_answers_reach_nobody() {
+fn an_event_that_waits_too_long_fails_alone_and_late_answers_are_dropped() {
     let third = Arc::new((Mutex::new(false), Condvar::new()));
     let web = Web::start(move |asked| {
         let mut came = third.0.lock().unwrap();
@@ -371,7 +371,7 @@ fn what_an_event_leaves_behind_is_not_in_the_way_of_the_next_one() {
 /// Sixteen answers of 3 MiB are sent to a worker that computes and does not read. The event of the other worker must
 /// come out meanwhile: the supervisor writes to both, and must not wait for either.
 #[test]
-fn a_worker_that_does_not_read_its_answers_holds_nobody_up() {
+fn a_worker_that_does_not_read_its_answers_does_not_block_others() {
     let large = format!("\"{}\"", "x".repeat(3 << 20));
     let web = Web::start(move |_| Reply::json(&large));
     let dir = Dir::with(&format!(
@@ -585,7 +585,7 @@ const HOSTILE: &[&str] = &[
 ];
 
 #[test]
-fn hostile_urls_and_redirects_to_them_are_all_refused_and_nobody_is_connected_to() {
+fn hostile_urls_and_redirects_to_them_are_refused_without_a_connection() {
     let canary = Web::start(|_| Reply::json("\"leaked\""));
     let port = canary.port();
     // The same port on the IPv6 loopback address, if the machine has one.

@@ -257,7 +257,7 @@ fn code_asks_whom_the_flags_the_environment_or_the_folder_allow() {
 }
 
 #[test]
-fn an_answer_that_comes_after_its_trial_is_nobodys() {
+fn answers_after_the_end_of_a_preview_are_dropped() {
     let web = Web::start(|asked| Reply::json(&format!("\"{}\"", asked.path)));
     let dir = Dir::with("");
     let play = Play::start(&dir, &["--allow-net", &format!("127.0.0.1:{}", web.port())]);

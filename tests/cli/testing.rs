@@ -65,7 +65,7 @@ pub fn without_times(text: &str) -> String {
 const CODE: &str = "export function transformEvent(event) { if (event.n > 1) throw new Error('much'); return event; }";
 
 #[test]
-fn exit_codes_say_what_became_of_the_tests() {
+fn exit_codes_tell_the_result_of_the_tests() {
     let dir = Dir::new();
     let code = |args: &[&str]| dir.run(args, "").code;
     assert_eq!(code(&["test"]), 2, "no test found is a failure");
@@ -104,7 +104,7 @@ fn update_is_refused_under_ci() {
 }
 
 #[test]
-fn machines_are_told_the_same() {
+fn the_json_report_says_the_same() {
     let dir = Dir::with(CODE);
     dir.file(
         "t.test.js",

@@ -179,7 +179,7 @@ fn dead_letters_go_nowhere_only_when_the_output_carries_the_failure() {
 }
 
 #[test]
-fn a_cpu_limit_raises_the_wall_limit_that_nobody_set() {
+fn a_cpu_limit_raises_an_unset_wall_limit() {
     let project = Project::new("");
     let wall = |flags: &[&str]| project.run(flags).unwrap().options.limits.wall.as_secs();
     assert_eq!(wall(&["--timeout", "30s"]), 30);

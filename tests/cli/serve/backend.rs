@@ -190,7 +190,7 @@ fn a_backend_that_is_down_loses_no_event_and_is_found_again() {
 
 /// One backend accepts the connection and sends nothing. The other one starts an answer and does not finish it.
 #[test]
-fn a_backend_that_does_not_finish_is_given_up_and_holds_up_nobody_else() {
+fn a_backend_that_does_not_finish_is_given_up_and_does_not_block_others() {
     let slow = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", slow.local_addr().unwrap());
     std::thread::spawn(move || {

@@ -208,7 +208,7 @@ fn connections_are_kept_or_closed_as_asked() {
 }
 
 #[test]
-fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
+fn clients_that_leave_or_send_nonsense_do_not_disturb_others() {
     let server = Server::with(
         &[
             ("v1.js", SAME),
@@ -248,7 +248,7 @@ fn clients_that_leave_or_talk_nonsense_disturb_nobody() {
 /// One client reads a little of a long answer and disconnects; the other one reads nothing until all others are
 /// answered.
 #[test]
-fn clients_that_leave_in_the_answer_or_read_it_late_hold_up_nobody() {
+fn clients_that_leave_in_the_answer_or_read_it_late_do_not_block_others() {
     let server = server(&[]);
     let filler = "x".repeat(200_000);
     let asked: Value =

@@ -78,7 +78,7 @@ fn it_shows_and_saves_the_code_that_requests_run() {
 }
 
 #[test]
-fn nobody_but_its_page_is_answered() {
+fn only_its_own_page_is_answered() {
     let (server, token) = server(&[]);
     let host = server.address.to_string();
     let status = |token: &str, host: &str| ask(&server, "GET", "/play/api/project", token, host, &json!(null)).status;
@@ -137,7 +137,7 @@ fn without_the_flag_there_is_none() {
 }
 
 #[test]
-fn one_that_nobody_could_open_is_refused() {
+fn a_playground_that_cannot_be_reached_is_refused() {
     let dir = Dir::new();
     dir.file("code/t.js", CODE);
     let url = "http://127.0.0.1:1";
