@@ -190,7 +190,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
         format: Format {
             input: input_format(&settings)?,
             decompress: settings.events.decompress.unwrap_or_default() == Decompress::Auto,
-            look: true,
+            detect: true,
         },
         truncate: settings.failures.errors_truncate.unwrap_or(false),
         on_error,

@@ -178,7 +178,7 @@ fn len(input: &Open) -> Option<u64> {
     let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let mut head = [0; 4];
     let read = file.read_at(&mut head, 0).ok()?;
-    let packed = input::look(&head[..read], Format { decompress: true, ..Format::default() }, "").ok()?;
+    let packed = input::check_head(&head[..read], Format { decompress: true, ..Format::default() }, "").ok()?;
     packed.is_none().then_some(metadata.len())
 }
 

@@ -116,7 +116,7 @@ impl Reader {
                     Some(head) => head,
                     None => return Ok(false),
                 };
-                let packed = input::look(&head, format, &name)?;
+                let packed = input::check_head(&head, format, &name)?;
                 if packed.is_none() && format.input == InputFormat::Lines {
                     return self.one(index, &file, None, send);
                 }
@@ -139,7 +139,7 @@ impl Reader {
         if format == Format::default() {
             return Ok(Some(Vec::new()));
         }
-        let mut head = vec![0; input::LOOK];
+        let mut head = vec![0; input::HEAD_LEN];
         if file.metadata()?.is_file() {
             let at = (&*file).stream_position().unwrap_or(0);
             let read = file.read_at(&mut head, at)?;

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 mod chunks;
+mod detect;
 mod gzip;
-mod look;
 mod values;
 
 use self::chunks::Chunks;
+pub use self::detect::{HEAD_LEN, check_head, is_undecided};
 use self::gzip::Members;
-pub use self::look::{LOOK, is_undecided, look};
 use self::values::Values;
 use crate::config::InputFormat;
 
@@ -59,7 +59,7 @@ pub struct Format {
     /// Whether gzip and zstd are detected by their first bytes and unpacked.
     pub decompress: bool,
     /// Whether the first bytes are checked for other formats.
-    pub look: bool,
+    pub detect: bool,
 }
 
 impl Open {
@@ -127,7 +127,7 @@ fn looked_at(
     name: &str,
 ) -> io::Result<Box<dyn Read + Send>> {
     let Some(packed) = packed else { return Ok(bytes) };
-    let mut head = vec![0; LOOK];
+    let mut head = vec![0; HEAD_LEN];
     let mut filled = 0;
     loop {
         match bytes.read(&mut head[filled..]) {
@@ -141,7 +141,7 @@ fn looked_at(
         }
     }
     head.truncate(filled);
-    look::unpacked(&head, format, name, packed)?;
+    detect::unpacked(&head, format, name, packed)?;
     Ok(Box::new(io::Cursor::new(head).chain(bytes)))
 }
 

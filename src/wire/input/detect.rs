@@ -8,7 +8,7 @@ use super::{Format, Packed, mistake};
 use crate::config::InputFormat;
 
 /// The number of bytes that are examined before an input is read.
-pub const LOOK: usize = 4096;
+pub const HEAD_LEN: usize = 4096;
 
 /// The name of an input that is not a file.
 const STANDARD_INPUT: &str = "standard input";
@@ -114,7 +114,7 @@ fn packed(head: &[u8]) -> Option<Packed> {
 /// Returns whether more bytes are needed to detect the format, because a magic number or the first line is incomplete.
 /// An event never needs more bytes: its host may wait for an answer to it.
 pub fn is_undecided(head: &[u8], format: Format) -> bool {
-    if head.is_empty() || head.len() >= LOOK || packed(head).is_some() {
+    if head.is_empty() || head.len() >= HEAD_LEN || packed(head).is_some() {
         return false;
     }
     let is_part = |magic: &[u8]| head.len() < magic.len() && magic.starts_with(head);
@@ -122,7 +122,7 @@ pub fn is_undecided(head: &[u8], format: Format) -> bool {
     if is_part(GZIP) || is_part(ZSTD) || is_part_of_skipped {
         return true;
     }
-    if !format.look {
+    if !format.detect {
         return false;
     }
     if OTHERS.iter().any(|(magic, ..)| is_part(magic)) || is_part(BYTE_ORDER_MARK) {
@@ -146,7 +146,7 @@ fn text(head: &[u8]) -> &[u8] {
 ///
 /// # Errors
 /// When the input is in a format that cannot be read; the text says what to do.
-pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed>> {
+pub fn check_head(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed>> {
     let input = Input { name, packed: None };
     if let Some(packed) = packed(head) {
         if format.decompress {
@@ -155,7 +155,7 @@ pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed
         let (what, command) = (format_name(packed), input.through(unpacker(packed)));
         return mistake(format!("it is {what}; use --decompress auto, or {command}"));
     }
-    if format.look {
+    if format.detect {
         other_formats(head, format.input, input)?;
     }
     Ok(None)
@@ -164,9 +164,9 @@ pub fn look(head: &[u8], format: Format, name: &str) -> io::Result<Option<Packed
 /// Examines the start of unpacked data.
 ///
 /// # Errors
-/// As for [`look`].
+/// As for [`check_head`].
 pub(super) fn unpacked(head: &[u8], format: Format, name: &str, outer: Packed) -> io::Result<()> {
-    if !format.look {
+    if !format.detect {
         return Ok(());
     }
     let input = Input { name, packed: Some(outer) };
@@ -190,7 +190,7 @@ fn other_formats(head: &[u8], format: InputFormat, input: Input<'_>) -> io::Resu
         return Ok(());
     }
     let text = text(head);
-    match across_lines(text, head.len() >= LOOK) {
+    match across_lines(text, head.len() >= HEAD_LEN) {
         Some(InputFormat::Array) => {
             return mistake(
                 "it is one JSON array, not an event on each line; read it with --input-format array".to_owned(),
@@ -284,14 +284,14 @@ fn csv_separator(head: &[u8], row: &[u8]) -> Option<u8> {
 mod tests {
     use super::*;
 
-    const FORMAT: Format = Format { input: InputFormat::Lines, decompress: true, look: true };
+    const FORMAT: Format = Format { input: InputFormat::Lines, decompress: true, detect: true };
 
     fn hint(head: &[u8], name: &str) -> String {
-        look(head, FORMAT, name).err().map(|error| error.to_string()).unwrap_or_default()
+        check_head(head, FORMAT, name).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
-    fn a_look_names_the_mistake() {
+    fn the_first_bytes_name_the_mistake() {
         for (head, expected) in [
             (&b"\xFF\xFE{\0"[..], "iconv -f UTF-16 -t UTF-8 f | sluicegate run …"),
             (b"{\0\"\0", "iconv -f UTF-16LE "),
@@ -322,8 +322,8 @@ mod tests {
         ] {
             assert!(hint(head, "f").contains(expected), "{}", hint(head, "f"));
         }
-        let long = [b"[{\"a\":\"", &[b'x'; LOOK][..]].concat();
-        assert!(hint(&long[..LOOK], "f").contains("--input-format array"));
+        let long = [b"[{\"a\":\"", &[b'x'; HEAD_LEN][..]].concat();
+        assert!(hint(&long[..HEAD_LEN], "f").contains("--input-format array"));
         for fine in [
             &b"{\"a\":1}\n{\"b\":2}\n"[..],
             b"",
@@ -362,11 +362,11 @@ mod tests {
 
     #[test]
     fn compressed_data_is_detected() {
-        assert_eq!(look(b"\x1F\x8B\x08", FORMAT, "f").unwrap(), Some(Packed::Gzip));
-        assert_eq!(look(ZSTD, FORMAT, "f").unwrap(), Some(Packed::Zstd));
-        assert_eq!(look(b"\x5A\x2A\x4D\x18\x04", FORMAT, "f").unwrap(), Some(Packed::Zstd));
+        assert_eq!(check_head(b"\x1F\x8B\x08", FORMAT, "f").unwrap(), Some(Packed::Gzip));
+        assert_eq!(check_head(ZSTD, FORMAT, "f").unwrap(), Some(Packed::Zstd));
+        assert_eq!(check_head(b"\x5A\x2A\x4D\x18\x04", FORMAT, "f").unwrap(), Some(Packed::Zstd));
         let never = Format { decompress: false, ..FORMAT };
-        assert!(look(b"\x1F\x8B\x08", never, "f").unwrap_err().to_string().contains("zcat f"));
+        assert!(check_head(b"\x1F\x8B\x08", never, "f").unwrap_err().to_string().contains("zcat f"));
     }
 
     #[test]
@@ -378,9 +378,9 @@ mod tests {
         for whole in [&b""[..], b"{", b"\n", b"bad\n", b"\x1F\x8B", b"\xEF\xBB\xBF{", b"[1]\n", b"\x5F\x2A\x4D\x18"] {
             assert!(!is_undecided(whole, FORMAT), "{whole:?}");
         }
-        assert!(!is_undecided(&[b'x'; LOOK], FORMAT));
+        assert!(!is_undecided(&[b'x'; HEAD_LEN], FORMAT));
         let array = Format { input: InputFormat::Array, ..FORMAT };
         assert!(!is_undecided(b"[{\"a\":1},", array) && is_undecided(b"\x1F", array));
-        assert!(!is_undecided(b"bad", Format { look: false, ..FORMAT }));
+        assert!(!is_undecided(b"bad", Format { detect: false, ..FORMAT }));
     }
 }
