@@ -19,6 +19,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod doctor;
 mod examples;
+mod file_watcher;
 mod files;
 pub mod fuzz;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub mod replay;
 pub mod report;
 mod roff;
 pub mod run;
+mod run_progress;
 pub mod serve;
 pub mod setting_sources;
 pub mod settings;
@@ -47,8 +49,6 @@ mod test_report;
 mod test_watch;
 pub mod types;
 pub mod values;
-mod watch;
-mod watching;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

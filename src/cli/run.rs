@@ -7,9 +7,9 @@ use serde_json::json;
 use super::config::RunConfig;
 use super::diagnostic::Diagnostic;
 use super::output_file::OutputFile;
+use super::run_progress::{RunProgress, shows_progress};
 use super::streams::{Stream, was_closed};
 use super::values::thousands;
-use super::watching::{Watching, watches};
 use crate::config::{Input, InputFormat, Target};
 use crate::net;
 use crate::tally::exit;
@@ -77,7 +77,7 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
         origins: None,
         measure: false,
         fresh_state: false,
-        group_failures: watches(config),
+        group_failures: shows_progress(config),
     })
 }
 
@@ -88,9 +88,9 @@ pub(super) fn job(config: &RunConfig) -> anyhow::Result<Job> {
 pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyhow::Result<u8> {
     let output = config.output.as_deref().map(OutputFile::open).transpose()?;
     job.output = output.as_ref().map(OutputFile::writer).transpose()?;
-    let mut watching = Watching::new(config, &inputs);
-    let (summary, result) = workers::run(job, inputs, &mut |summary| watching.tick(summary));
-    watching.end(&summary);
+    let mut progress = RunProgress::new(config, &inputs);
+    let (summary, result) = workers::run(job, inputs, &mut |summary| progress.tick(summary));
+    progress.end(&summary);
     let whole = result.is_ok() && summary.ended == Ended::Complete && summary.tally.is_conserved();
     let (output, kept) = match output {
         // Done first: the file must not depend on the messages below.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
-use super::watch::Watched;
+use super::file_watcher::FileWatcher;
 use crate::testing::discover;
 
 /// The tests to run.
@@ -33,18 +33,18 @@ pub(super) fn watch(
     filter: Option<&str>,
     run: &mut dyn FnMut(&Selection) -> Failed,
 ) -> anyhow::Result<()> {
-    let mut watched = Watched::new(paths);
+    let mut watcher = FileWatcher::new(paths);
     let mut state = State { paths: paths.to_vec(), file_part: None, names: filter.map(str::to_owned) };
     let mut next = state.everything();
     let keys = Keys::open();
     loop {
         let failed = run(&next);
-        watched.forget();
+        watcher.forget();
         if keys.is_some() {
             say("\nwaiting for changes · a all, f failed, p file, t test, u update snapshots, q quit\n");
         }
         next = loop {
-            if let Some(changed) = watched.look_for_change() {
+            if let Some(changed) = watcher.take_changes() {
                 break state.touched(changed);
             }
             match keys.as_ref().map_or_else(|| Ok(pause()), Keys::wait)? {

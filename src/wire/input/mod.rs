@@ -101,7 +101,7 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: Format, n
     };
     let name = name.to_owned();
     let work = move || {
-        let done = looked_at(bytes, packed, format, &name).and_then(|mut bytes| match format.input {
+        let done = checked(bytes, packed, format, &name).and_then(|mut bytes| match format.input {
             InputFormat::Lines => io::copy(&mut bytes, &mut writer).map(drop),
             InputFormat::Chunks => Chunks::Header(Vec::new()).copy(&mut bytes, &mut writer),
             InputFormat::Array | InputFormat::Json => Values::new(format.input).copy(&mut bytes, &mut writer),
@@ -120,7 +120,7 @@ pub fn feed(head: Vec<u8>, file: File, packed: Option<Packed>, format: Format, n
 }
 
 /// Returns the same stream, after examining the start of unpacked data like the start of a file.
-fn looked_at(
+fn checked(
     mut bytes: Box<dyn Read + Send>,
     packed: Option<Packed>,
     format: Format,

@@ -12,22 +12,22 @@ use std::time::SystemTime;
 const EXTENSIONS: &[&str] = &["js", "mjs", "ts", "mts", "json", "jsonl", "yaml", "yml", "toml", "txt"];
 
 /// The files below some paths, as of the last check.
-pub(super) struct Watched {
+pub(super) struct FileWatcher {
     paths: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, (SystemTime, u64)>,
 }
 
-impl Watched {
+impl FileWatcher {
     /// Makes the first check.
     pub(super) fn new(paths: &[PathBuf]) -> Self {
-        let mut watched = Self { paths: paths.to_vec(), seen: BTreeMap::new() };
-        watched.seen = watched.look();
-        watched
+        let mut watcher = Self { paths: paths.to_vec(), seen: BTreeMap::new() };
+        watcher.seen = watcher.scan();
+        watcher
     }
 
     /// Returns the paths that were changed, added or removed since the last check; `None` if there are none.
-    pub(super) fn look_for_change(&mut self) -> Option<Vec<PathBuf>> {
-        let now = self.look();
+    pub(super) fn take_changes(&mut self) -> Option<Vec<PathBuf>> {
+        let now = self.scan();
         let differs = |(path, state): (&PathBuf, &(SystemTime, u64)), other: &BTreeMap<PathBuf, (SystemTime, u64)>| {
             (other.get(path) != Some(state)).then(|| path.clone())
         };
@@ -39,10 +39,10 @@ impl Watched {
 
     /// Marks all current files as seen. Files that the tests themselves have written are not changes.
     pub(super) fn forget(&mut self) {
-        self.seen = self.look();
+        self.seen = self.scan();
     }
 
-    fn look(&self) -> BTreeMap<PathBuf, (SystemTime, u64)> {
+    fn scan(&self) -> BTreeMap<PathBuf, (SystemTime, u64)> {
         let mut found = BTreeMap::new();
         for path in &self.paths {
             // For a test file, its folder is watched, because the code is next to the test.

@@ -20,7 +20,7 @@ use crate::workers::{FailureGroup, Summary};
 const MAX_SHOWN: usize = 8;
 
 /// Returns whether failures are shown as they occur. That needs standard error to be a terminal.
-pub(super) fn watches(config: &RunConfig) -> bool {
+pub(super) fn shows_progress(config: &RunConfig) -> bool {
     std::io::stderr().is_terminal()
         && !config.quiet
         && !config.stats_json
@@ -29,7 +29,7 @@ pub(super) fn watches(config: &RunConfig) -> bool {
 }
 
 /// The display of a run.
-pub(super) struct Watching<'a> {
+pub(super) struct RunProgress<'a> {
     config: &'a RunConfig,
     bar: ProgressBar,
     /// The size of all inputs in bytes, if known.
@@ -39,7 +39,7 @@ pub(super) struct Watching<'a> {
     has_warned: bool,
 }
 
-impl<'a> Watching<'a> {
+impl<'a> RunProgress<'a> {
     pub(super) fn new(config: &'a RunConfig, inputs: &[Open]) -> Self {
         // The progress line and other lines on the same terminal, such as the output, would garble each other.
         let apart = config.output.is_some() || !std::io::stdout().is_terminal();
