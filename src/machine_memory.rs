@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const KEPT_FREE: u64 = 8;
 
 /// The time between two checks.
-pub const LOOK: Duration = Duration::from_millis(500);
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The result of a check is reused for this long. The kernel takes as long to add up the memory as a program takes to
 /// load, and only a few workers can start in that time.

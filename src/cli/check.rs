@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::code_checks;
 use super::config::CheckConfig;
 use super::diagnostic::Diagnostic;
-use super::names;
 use super::program::Unread;
 use crate::tally::exit;
 use crate::testing::report::annotate;
@@ -84,7 +84,7 @@ pub fn unread(unread: Unread, as_json: bool) -> CheckReport {
 fn say(config: &CheckConfig, checked: Result<Checked, LoadError>, as_json: bool) -> CheckReport {
     let CheckConfig { program, library_paths, .. } = config;
     let used = checked.as_ref().map(|checked| checked.used.clone()).unwrap_or_default().unwrap_or_default();
-    let mut findings = names::findings(program, library_paths, &used, checked.is_ok());
+    let mut findings = code_checks::findings(program, library_paths, &used, checked.is_ok());
     match checked {
         Ok(checked) => {
             let code = if findings.is_empty() { exit::COMPLETE } else { exit::EVENTS_FAILED };

@@ -8,7 +8,7 @@ use super::config::RunConfig;
 use super::diagnostic::Diagnostic;
 use super::output_file::OutputFile;
 use super::run_progress::{RunProgress, shows_progress};
-use super::streams::{Stream, was_closed};
+use super::standard_streams::{Stream, was_closed};
 use super::values::thousands;
 use crate::config::{Input, InputFormat, Target};
 use crate::net;

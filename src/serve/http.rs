@@ -33,7 +33,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 const SHORT_WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often to check whether a client has read some of its answer.
-const LOOK: Duration = Duration::from_secs(1);
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A client that has read this many bytes counts as reading.
 const SOME: usize = 64 << 10;
@@ -126,7 +126,7 @@ struct Patient {
 struct Stalled {
     since: Instant,
     taken: usize,
-    look: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl Patient {
@@ -148,15 +148,15 @@ impl Patient {
         }
         let stalled = self.stalled.get_or_insert_with(|| {
             let since = Instant::now();
-            Stalled { since, taken: 0, look: Box::pin(tokio::time::sleep_until(since + LOOK)) }
+            Stalled { since, taken: 0, timer: Box::pin(tokio::time::sleep_until(since + STALL_CHECK_INTERVAL)) }
         });
         loop {
-            ready!(stalled.look.as_mut().poll(context));
+            ready!(stalled.timer.as_mut().poll(context));
             let patience = if self.memory.is_short() { SHORT_WRITE_PATIENCE } else { WRITE_PATIENCE };
             if stalled.since.elapsed() >= patience {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            stalled.look.as_mut().reset(Instant::now() + LOOK);
+            stalled.timer.as_mut().reset(Instant::now() + STALL_CHECK_INTERVAL);
         }
     }
 }

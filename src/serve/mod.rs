@@ -272,10 +272,10 @@ pub fn run(
 
 /// Ends idle workers one by one while memory is short.
 async fn spare_memory(app: std::sync::Weak<App>) {
-    let mut look = tokio::time::interval(machine_memory::LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut timer = tokio::time::interval(machine_memory::CHECK_INTERVAL);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        look.tick().await;
+        timer.tick().await;
         let Some(app) = app.upgrade() else { return };
         if machine_memory::is_short() {
             for _ in 0..ENDED_AT_A_LOOK {

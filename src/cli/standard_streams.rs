@@ -9,9 +9,9 @@ static WAS_CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 #[used]
 // SAFETY: the section contains pointers to functions that the loader calls before `main`, and this one has their type.
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = look;
+static RECORD: extern "C" fn() = record;
 
-extern "C" fn look() {
+extern "C" fn record() {
     for (descriptor, was_closed) in (0..).zip(&WAS_CLOSED) {
         // SAFETY: reads a descriptor's flags and needs nothing that is initialized later.
         let closed = unsafe { libc::fcntl(descriptor, libc::F_GETFD) } == -1;
@@ -33,6 +33,6 @@ pub enum Stream {
 /// Returns whether a standard stream was closed when the process started.
 pub fn was_closed(stream: Stream) -> bool {
     // Without this use, the linker may drop the pointer.
-    std::hint::black_box(&LOOK);
+    std::hint::black_box(&RECORD);
     WAS_CLOSED[stream as usize].load(Ordering::Relaxed)
 }
