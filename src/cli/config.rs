@@ -11,8 +11,8 @@ use super::args::{BenchArgs, CheckArgs, Global, RunArgs};
 use super::diagnostic::Diagnostic;
 use super::files::{Written, inputs, refuse_overwriting};
 use super::program::{self, Loaded, Sources, Unread};
-use super::report::{self, Voice};
-use super::setting_sources::{self, Env, from_environment, layered, with_config_of};
+use super::report::{self, MessageStyle};
+use super::setting_sources::{self, Env, from_environment, merged_settings, with_config_of};
 use super::settings::Settings;
 use crate::bench::Plan;
 use crate::bench::source::Source;
@@ -86,7 +86,7 @@ pub struct RunConfig {
     /// hold. If the user asks for the warning, it is printed even with `--quiet`.
     pub tells_reads: bool,
     /// The format of errors.
-    pub voice: Voice,
+    pub message_style: MessageStyle,
 }
 
 /// The settings of `check`.
@@ -125,16 +125,16 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 
 /// Returns the format of errors before the config file is read: a
 /// mistake in the config file must not decide how it is reported.
-pub fn early_voice(flags: &Settings, around: Env<'_>) -> Voice {
-    let settings = match from_environment(around) {
+pub fn early_message_style(flags: &Settings, env: Env<'_>) -> MessageStyle {
+    let settings = match from_environment(env) {
         Ok(environment) => flags.clone().or(environment),
         Err(_) => flags.clone(),
     };
-    voice(&settings)
+    message_style(&settings)
 }
 
-pub(super) fn voice(settings: &Settings) -> Voice {
-    Voice {
+pub(super) fn message_style(settings: &Settings) -> MessageStyle {
+    MessageStyle {
         color: settings.global.color.unwrap_or_default(),
         format: settings.messages.log_format.unwrap_or(LogFormat::Text),
     }
@@ -144,8 +144,8 @@ pub(super) fn voice(settings: &Settings) -> Voice {
 ///
 /// # Errors
 /// When an argument, a variable or the config file is invalid; the error says where, and what to do.
-pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig> {
-    let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
+pub fn run(args: &RunArgs, global: &Global, env: Env<'_>) -> Result<RunConfig> {
+    let settings = merged_settings(global.typed.clone(), global, &args.transformation, env)?;
     let inputs = inputs(&args.files)?;
     let emit = settings.events.emit.unwrap_or_default();
     let on_error = settings.failures.on_error.unwrap_or_default();
@@ -163,7 +163,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
     let written = Written { output: output.as_deref(), errors: &errors, logs: logs.as_ref() };
     let sources = sources(&args.transformation, &settings);
     let Loaded { mut program, mut paths } = program::read(&sources)?;
-    let config_file = setting_sources::config_file(global, &args.transformation, around);
+    let config_file = setting_sources::config_file(global, &args.transformation, env);
     let read = sources.files().chain(paths.values().map(PathBuf::as_path)).chain(config_file.as_deref());
     refuse_overwriting(written, &inputs, &read.collect::<Vec<_>>())?;
     if let Some(name) = args.transformation.file_name() {
@@ -204,7 +204,7 @@ pub fn run(args: &RunArgs, global: &Global, around: Env<'_>) -> Result<RunConfig
         stats_json: settings.messages.stats == Some(Stats::Json),
         quiet: settings.messages.quiet.unwrap_or(false),
         tells_reads: !settings.messages.quiet.unwrap_or(false) || settings.numbers.on_unsafe_integer.is_some(),
-        voice: voice(&settings),
+        message_style: message_style(&settings),
     })
 }
 
@@ -242,7 +242,7 @@ fn input_format(settings: &Settings) -> Result<InputFormat> {
 
 /// Resolves `check` for each transformation, including the ones in
 /// folders. If one cannot be read, the others are still checked.
-pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Vec<std::result::Result<CheckConfig, Unread>> {
+pub fn check(args: &CheckArgs, global: &Global, env: Env<'_>) -> Vec<std::result::Result<CheckConfig, Unread>> {
     let here = [PathBuf::from(".")];
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
     let files = paths.iter().flat_map(|path| {
@@ -261,15 +261,15 @@ pub fn check(args: &CheckArgs, global: &Global, around: Env<'_>) -> Vec<std::res
         .map(|file| {
             let file = file?;
             let path = file.strip_prefix(".").map(Path::to_path_buf).unwrap_or(file);
-            check_one(&path, args.fix, global, around).map_err(|error| Unread { path, error })
+            check_one(&path, args.fix, global, env).map_err(|error| Unread { path, error })
         })
         .collect()
 }
 
-fn check_one(file: &Path, fix: bool, global: &Global, around: Env<'_>) -> Result<CheckConfig> {
-    let settings = layered(global.typed.clone(), global, file, around)?;
+fn check_one(file: &Path, fix: bool, global: &Global, env: Env<'_>) -> Result<CheckConfig> {
+    let settings = merged_settings(global.typed.clone(), global, file, env)?;
     if fix && let Some(why) = program::fix(file)? {
-        report::warn(&why, voice(&settings).format);
+        report::warn(&why, message_style(&settings).format);
     }
     let Loaded { program, paths } = program::read(&sources(file, &settings))?;
     Ok(CheckConfig { program, library_paths: paths, options: options(&settings), sandbox: sandbox(&settings) })
@@ -280,12 +280,12 @@ fn check_one(file: &Path, fix: bool, global: &Global, around: Env<'_>) -> Result
 ///
 /// # Errors
 /// As for [`run`].
-pub fn play(global: &Global, dir: &Path, around: Env<'_>) -> Result<Sandbox> {
+pub fn play(global: &Global, dir: &Path, env: Env<'_>) -> Result<Sandbox> {
     let global = with_config_of(dir, global);
     let transformation = dir.join("transform.js");
-    let settings = layered(global.typed.clone(), &global, &transformation, around)?;
+    let settings = merged_settings(global.typed.clone(), &global, &transformation, env)?;
     if dir.is_dir() {
-        program::read_beside(&sources(&transformation, &settings))?;
+        program::read_without_code(&sources(&transformation, &settings))?;
     }
     Ok(sandbox(&settings))
 }
@@ -294,7 +294,7 @@ pub(super) fn sandbox(settings: &Settings) -> Sandbox {
     Sandbox {
         jitless: settings.sandbox.jitless.unwrap_or(false),
         require: settings.sandbox.require_sandbox.unwrap_or(false),
-        warn: match voice(settings).format {
+        warn: match message_style(settings).format {
             LogFormat::Text => report::warn_in_words,
             LogFormat::Json => report::warn_in_json,
         },
@@ -305,8 +305,8 @@ pub(super) fn sandbox(settings: &Settings) -> Sandbox {
 ///
 /// # Errors
 /// As for [`run`].
-pub fn bench(args: &BenchArgs, global: &Global, around: Env<'_>) -> Result<BenchConfig> {
-    let settings = layered(global.typed.clone(), global, &args.transformation, around)?;
+pub fn bench(args: &BenchArgs, global: &Global, env: Env<'_>) -> Result<BenchConfig> {
+    let settings = merged_settings(global.typed.clone(), global, &args.transformation, env)?;
     let Loaded { program, paths } = program::read(&sources(&args.transformation, &settings))?;
     let flags = &args.bench;
     let source = match args.events.as_slice() {
@@ -368,9 +368,9 @@ pub(super) fn for_transformation(
     flags: Settings,
     global: &Global,
     transformation: &Path,
-    around: Env<'_>,
+    env: Env<'_>,
 ) -> Result<(Sources, Options)> {
-    let settings = layered(flags, global, transformation, around)?;
+    let settings = merged_settings(flags, global, transformation, env)?;
     Ok((sources(transformation, &settings), options(&settings)))
 }
 
@@ -383,9 +383,9 @@ pub(super) fn explore_setup(
     global: &Global,
     transformation: &Path,
     workers: usize,
-    around: Env<'_>,
+    env: Env<'_>,
 ) -> Result<(Setup, BTreeMap<String, PathBuf>)> {
-    let settings = layered(flags, global, transformation, around)?;
+    let settings = merged_settings(flags, global, transformation, env)?;
     let Loaded { program, paths } = program::read(&sources(transformation, &settings))?;
     let Sandbox { jitless, require: require_sandbox, .. } = sandbox(&settings);
     let setup = Setup {
@@ -405,8 +405,8 @@ pub(super) fn explore_setup(
 ///
 /// # Errors
 /// As for [`run`].
-pub(super) fn for_tests(flags: Settings, global: &Global, around: Env<'_>) -> Result<Sandbox> {
-    Ok(sandbox(&layered(flags, global, Path::new(""), around)?))
+pub(super) fn for_tests(flags: Settings, global: &Global, env: Env<'_>) -> Result<Sandbox> {
+    Ok(sandbox(&merged_settings(flags, global, Path::new(""), env)?))
 }
 
 pub(super) fn sources(transformation: &Path, settings: &Settings) -> Sources {

@@ -14,7 +14,7 @@ use super::config::explore_setup;
 use super::diagnostic::{Diagnostic, visible};
 use super::files::inputs;
 use super::program::{module_stem, plain};
-use super::report::Voice;
+use super::report::MessageStyle;
 use super::run_progress::spinner;
 use super::setting_sources::Env;
 use super::values::thousands;
@@ -33,7 +33,7 @@ const MAX_SHOWN: usize = 400;
 ///
 /// # Errors
 /// When the search cannot be run.
-pub fn fuzz(args: &FuzzArgs, global: &Global, voice: Voice) -> anyhow::Result<u8> {
+pub fn fuzz(args: &FuzzArgs, global: &Global, message_style: MessageStyle) -> anyhow::Result<u8> {
     let workers = match args.workers.unwrap_or(0) {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
@@ -62,8 +62,11 @@ pub fn fuzz(args: &FuzzArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
         Some(dir) => save(dir, args, &plan, &outcome.faults)?,
         None => Vec::new(),
     };
-    let text =
-        if args.json { as_json(seed, &outcome, &saved) } else { as_text(args, &plan, &outcome, &saved, &paths, voice) };
+    let text = if args.json {
+        as_json(seed, &outcome, &saved)
+    } else {
+        as_text(args, &plan, &outcome, &saved, &paths, message_style)
+    };
     super::print(text.as_bytes())?;
     Ok(if outcome.faults.is_empty() { exit::COMPLETE } else { exit::EVENTS_FAILED })
 }
@@ -103,14 +106,14 @@ fn as_text(
     outcome: &FuzzReport,
     saved: &[PathBuf],
     libraries: &std::collections::BTreeMap<String, PathBuf>,
-    voice: Voice,
+    message_style: MessageStyle,
 ) -> String {
     let mut out = String::new();
     for (index, fault) in outcome.faults.iter().enumerate() {
         match &fault.what {
             What::Failed(failure) => {
                 let diagnostic = Diagnostic::from_failure(failure, &plan.setup.program, libraries);
-                let text = diagnostic.render(voice.colored());
+                let text = diagnostic.render(message_style.colored());
                 out.push_str(text.split_once(": ").map_or(&*text, |(_, text)| text));
             }
             What::Invalid { path, message } => {

@@ -57,7 +57,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use self::args::{Cli, Command, OwnProcess};
-use self::report::Voice;
+use self::report::MessageStyle;
 use self::setting_sources::Env;
 use crate::tally::exit;
 
@@ -75,22 +75,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::COULD_NOT_RUN } else { exit::COMPLETE });
         }
     };
-    let mut voice = config::early_voice(&cli.global.typed, Env::here());
-    let code = dispatch(cli, &mut voice).unwrap_or_else(|error| {
-        voice.error(&error);
+    let mut message_style = config::early_message_style(&cli.global.typed, Env::here());
+    let code = dispatch(cli, &mut message_style).unwrap_or_else(|error| {
+        message_style.error(&error);
         exit::COULD_NOT_RUN
     });
     ExitCode::from(code)
 }
 
-fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
+fn dispatch(cli: Cli, message_style: &mut MessageStyle) -> anyhow::Result<u8> {
     match cli.command {
         Command::Run(args) => {
             let config = config::run(&args, &cli.global, Env::here())?;
-            *voice = config.voice;
+            *message_style = config.message_style;
             run::run(config)
         }
-        Command::Replay(args) => replay::replay(&args, &cli.global, voice),
+        Command::Replay(args) => replay::replay(&args, &cli.global, message_style),
         Command::Check(args) => {
             let mut code = exit::COMPLETE;
             let mut said = Vec::new();
@@ -106,7 +106,7 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
                 // A library or a config file with a mistake may belong to several transformations.
                 for finding in outcome.findings {
                     if !said.contains(&finding) {
-                        voice.error(&finding.clone().into());
+                        message_style.error(&finding.clone().into());
                         said.push(finding);
                     }
                 }
@@ -119,19 +119,19 @@ fn dispatch(cli: Cli, voice: &mut Voice) -> anyhow::Result<u8> {
             let outcome = bench::bench(&config)?;
             print(outcome.text.as_bytes())?;
             if let Some(error) = outcome.error {
-                voice.error(&error.into());
+                message_style.error(&error.into());
             }
             Ok(outcome.code)
         }
         Command::Serve(_) => {
             let resolved = serve::resolve(&cli.global, Env::here())?;
-            *voice = resolved.voice;
+            *message_style = resolved.message_style;
             serve::serve(resolved)
         }
-        Command::Sync(args) => sync::sync(&args, &cli.global, voice),
-        Command::Test(args) => test::test(&args, &cli.global, *voice),
+        Command::Sync(args) => sync::sync(&args, &cli.global, message_style),
+        Command::Test(args) => test::test(&args, &cli.global, *message_style),
         Command::Play(args) => play::play(&args, &cli.global),
-        Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *voice),
+        Command::Fuzz(args) => fuzz::fuzz(&args, &cli.global, *message_style),
         Command::Diff(args) => diff::diff(&args, &cli.global),
         Command::Lineage(args) => lineage::lineage(&args, &cli.global),
         Command::Completions { shell } => print(&completions::completions(shell)),

@@ -14,7 +14,7 @@ use super::args::{Global, PlayArgs};
 use super::config;
 use super::diagnostic::Diagnostic;
 use super::program::{self, Sources, plain};
-use super::setting_sources::{Env, layered, with_config_of};
+use super::setting_sources::{Env, merged_settings, with_config_of};
 use super::settings::Settings;
 use crate::net::Policy;
 use crate::parser_process;
@@ -125,7 +125,8 @@ impl Folder {
         let settings = match &self.origin {
             SettingsOrigin::Project(global) => {
                 let global = with_config_of(&self.shown, global);
-                layered(global.typed.clone(), &global, &path, Env::here()).map_err(|error| self.problem(error))?
+                merged_settings(global.typed.clone(), &global, &path, Env::here())
+                    .map_err(|error| self.problem(error))?
             }
             SettingsOrigin::Server(settings) => settings.clone(),
         };
@@ -157,7 +158,7 @@ impl Folder {
 impl play::Project for Folder {
     fn ready(&self, draft: &Draft) -> Result<Ready, Problem> {
         let (sources, options, network) = self.sources(&draft.file)?;
-        let mut loaded = program::read_beside(&sources).map_err(|error| self.problem(error))?;
+        let mut loaded = program::read_without_code(&sources).map_err(|error| self.problem(error))?;
         let text = |path: &str| match draft.texts.get(path) {
             Some(text) => javascript(path, text),
             None => {
@@ -190,7 +191,7 @@ impl play::Project for Folder {
 
     fn libraries(&self, file: &str) -> Result<BTreeMap<String, PathBuf>, Problem> {
         let (sources, ..) = self.sources(file)?;
-        Ok(program::read_beside(&sources).map_err(|error| self.problem(error))?.paths)
+        Ok(program::read_without_code(&sources).map_err(|error| self.problem(error))?.paths)
     }
 }
 

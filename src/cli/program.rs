@@ -60,7 +60,7 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 /// When a file is missing, unreadable or invalid; the error names it and says what to do.
 pub fn read(sources: &Sources) -> Result<Loaded> {
     let code = read_module(&sources.transformation, "the transformation")?;
-    let mut loaded = read_beside(sources)?;
+    let mut loaded = read_without_code(sources)?;
     loaded.program.code = code;
     Ok(loaded)
 }
@@ -69,7 +69,7 @@ pub fn read(sources: &Sources) -> Result<Loaded> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_beside(sources: &Sources) -> Result<Loaded> {
+pub fn read_without_code(sources: &Sources) -> Result<Loaded> {
     let (libraries, paths) = read_libraries(sources)?;
     let program = Program {
         name: sources.transformation.display().to_string(),

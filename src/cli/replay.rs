@@ -17,7 +17,7 @@ use super::args::{Global, ReplayArgs};
 use super::config::{self, RunConfig};
 use super::diagnostic::{Diagnostic, visible};
 use super::program::plain;
-use super::report::Voice;
+use super::report::MessageStyle;
 use super::setting_sources::Env;
 use super::{print, run};
 use crate::config::{Emit, Input, LineFormat, OnError, Target, VerdictDetail};
@@ -34,14 +34,14 @@ type Result<T> = std::result::Result<T, Diagnostic>;
 ///
 /// # Errors
 /// When the record does not exist, or the run fails.
-pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::Result<u8> {
-    let around = Env::here();
+pub fn replay(args: &ReplayArgs, global: &Global, message_style: &mut MessageStyle) -> anyhow::Result<u8> {
+    let env = Env::here();
     let resolve = |letters: &mut Letters| -> anyhow::Result<RunConfig> {
         let first = letters.next()?.ok_or_else(|| {
             Diagnostic::new(format!("{} holds no dead letters", letters.name)).help("`run --errors FILE` writes them")
         })?;
         let transformation = transformation(args, &first, letters)?;
-        let mut config = config::run(&args.as_run(transformation), global, around)?;
+        let mut config = config::run(&args.as_run(transformation), global, env)?;
         if first.line != LineFormat::Event {
             config.line = first.line.clone();
         }
@@ -54,7 +54,7 @@ pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::
             let mut config = resolve(&mut letters)?;
             config.inputs = letters.input.clone().into_iter().collect();
             config::refuse_overwriting_letters(&config)?;
-            *voice = config.voice;
+            *message_style = config.message_style;
             all(&config, letters, args.transformation.is_none())
         }
         (None, Some(record)) => {
@@ -62,7 +62,7 @@ pub fn replay(args: &ReplayArgs, global: &Global, voice: &mut Voice) -> anyhow::
             let mut letters = Letters::open(&file)?;
             letters.skip_to(line)?;
             let config = resolve(&mut letters)?;
-            *voice = config.voice;
+            *message_style = config.message_style;
             one(config, letters, line.is_some(), args.json)
         }
         (None, None) => Err(Diagnostic::new("no record is named").help("name one as FILE:LINE").into()),

@@ -11,14 +11,14 @@ use sluicegate_engine::UnsafeRead;
 
 /// The format of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Voice {
+pub struct MessageStyle {
     /// When messages are coloured.
     pub color: When,
     /// For people, or as JSON.
     pub format: LogFormat,
 }
 
-impl Voice {
+impl MessageStyle {
     /// Returns whether standard error is coloured: as the user asks, or by default on
     /// a terminal with colours, unless `NO_COLOR` is set (<https://no-color.org>).
     pub fn colored(self) -> bool {
@@ -124,10 +124,10 @@ mod tests {
     fn an_error_names_its_causes() {
         let error = Err::<(), _>(std::io::Error::other("the disk is full")).context("cannot write out.jsonl");
         let error = error.unwrap_err();
-        let voice = Voice { color: When::Never, format: LogFormat::Text };
-        assert_eq!(voice.render(&error), "error: cannot write out.jsonl\n  because: the disk is full\n");
-        let voice = Voice { format: LogFormat::Json, ..voice };
-        let mut value: serde_json::Value = serde_json::from_str(&voice.render(&error)).unwrap();
+        let message_style = MessageStyle { color: When::Never, format: LogFormat::Text };
+        assert_eq!(message_style.render(&error), "error: cannot write out.jsonl\n  because: the disk is full\n");
+        let message_style = MessageStyle { format: LogFormat::Json, ..message_style };
+        let mut value: serde_json::Value = serde_json::from_str(&message_style.render(&error)).unwrap();
         let timestamp = value.as_object_mut().unwrap().remove("timestamp").unwrap();
         assert!(timestamp.as_str().unwrap().ends_with('Z'), "{timestamp}");
         assert_eq!(

@@ -112,7 +112,7 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
             _ => format!("this is the first of {all} failed events; all of them are in {}", path.display()),
         };
         config
-            .voice
+            .message_style
             .error(&Diagnostic::from_failure(failure, &config.program, &config.library_paths).help(more).into());
     }
     // If no line was read, there is nothing to sum up, and the error is enough.

@@ -24,7 +24,7 @@ pub(super) fn shows_progress(config: &RunConfig) -> bool {
     std::io::stderr().is_terminal()
         && !config.quiet
         && !config.stats_json
-        && config.voice.format == LogFormat::Text
+        && config.message_style.format == LogFormat::Text
         && config.errors != Target::Stderr
 }
 
@@ -77,7 +77,7 @@ impl<'a> RunProgress<'a> {
         };
         self.has_warned = true;
         let message = format!("{}: {}", input_and_line(at.input.as_deref(), at.line), read_message(&at.read));
-        self.bar.suspend(|| warn(&message, self.config.voice.format));
+        self.bar.suspend(|| warn(&message, self.config.message_style.format));
     }
 
     fn show_failures(&mut self, summary: &Summary) {
@@ -86,7 +86,7 @@ impl<'a> RunProgress<'a> {
         for group in groups.iter().take(MAX_SHOWN).skip(self.shown) {
             let diagnostic = Diagnostic::from_failure(&group.failure, &self.config.program, &self.config.library_paths)
                 .help(help(group));
-            self.bar.suspend(|| self.config.voice.error(&diagnostic.into()));
+            self.bar.suspend(|| self.config.message_style.error(&diagnostic.into()));
         }
         self.shown = self.shown.max(groups.len().min(MAX_SHOWN));
     }

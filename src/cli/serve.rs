@@ -13,8 +13,8 @@ use super::args::Global;
 use super::config;
 use super::diagnostic::Diagnostic;
 use super::play::{SettingsOrigin, playground};
-use super::report::Voice;
-use super::setting_sources::{Env, layered};
+use super::report::MessageStyle;
+use super::setting_sources::{Env, merged_settings};
 use super::settings::Settings;
 use super::values;
 use crate::config::{LogFormat, LogLevel};
@@ -32,7 +32,7 @@ pub struct Resolved {
     /// The server's config.
     pub config: Config,
     /// The format of errors.
-    pub voice: Voice,
+    pub message_style: MessageStyle,
     level: LogLevel,
     network: Policy,
     /// The settings for the playground, if there is one.
@@ -56,11 +56,10 @@ const PLAY: &str = "/play";
 ///
 /// # Errors
 /// When an argument, a variable or the config file is invalid.
-pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic> {
-    let mut settings = layered(global.typed.clone(), global, Path::new(""), around)?;
-    let variable = |name: &str| {
-        (around.variable)(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty())
-    };
+pub fn resolve(global: &Global, env: Env<'_>) -> Result<Resolved, Diagnostic> {
+    let mut settings = merged_settings(global.typed.clone(), global, Path::new(""), env)?;
+    let variable =
+        |name: &str| (env.variable)(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty());
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mirror = settings.serve.mirror.unwrap_or(false);
     if mirror && settings.network.allow_net.is_some() {
@@ -127,7 +126,7 @@ pub fn resolve(global: &Global, around: Env<'_>) -> Result<Resolved, Diagnostic>
     };
     Ok(Resolved {
         config,
-        voice: config::voice(&settings),
+        message_style: config::message_style(&settings),
         level: flags.log_level.unwrap_or_default(),
         network: config::policy(&settings),
         play: play.then_some(settings),
@@ -183,7 +182,7 @@ fn at_home(address: SocketAddr) -> Option<SocketAddr> {
 }
 
 /// Returns the playground next to the server, and its token.
-fn beside(resolved: &Resolved) -> anyhow::Result<Option<(Playground, String)>> {
+fn open_playground(resolved: &Resolved) -> anyhow::Result<Option<(Playground, String)>> {
     let (Some(settings), From::Folder(dir)) = (&resolved.play, &resolved.config.code) else { return Ok(None) };
     let playground = playground(dir, SettingsOrigin::Server(settings.clone()), config::sandbox(settings))?;
     let token = playground.token().as_str().to_owned();
@@ -228,11 +227,12 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let format = resolved.voice.format;
+    let format = resolved.message_style.format;
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         .with_target("sluicegate", level);
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(resolved.voice.colored());
+    let logs =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(resolved.message_style.colored());
     {
         use tracing_subscriber::Layer;
         use tracing_subscriber::layer::SubscriberExt;
@@ -251,11 +251,11 @@ pub fn serve(mut resolved: Resolved) -> anyhow::Result<u8> {
     if !resolved.network.is_off() && !resolved.config.mirror {
         resolved.config.pool_options.network = Some(Client::start(resolved.network.clone())?);
     }
-    let (beside, token) = match beside(&resolved)? {
+    let (playground_routes, token) = match open_playground(&resolved)? {
         Some((playground, token)) => (Some(play::router(playground, PLAY)), Some(token)),
         None => (None, None),
     };
-    serve::run(&resolved.config, beside, |address| {
+    serve::run(&resolved.config, playground_routes, |address| {
         let url = format!("http://{address}");
         let line = match format {
             LogFormat::Text => format!("listening on {url}"),

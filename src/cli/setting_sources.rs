@@ -41,17 +41,22 @@ impl Env<'static> {
 }
 
 /// Combines the sources: flags over environment over file.
-pub(super) fn layered(flags: Settings, global: &Global, transformation: &Path, around: Env<'_>) -> Result<Settings> {
-    refuse_unknown_variables(around)?;
-    let upper = flags.or(from_environment(around)?);
-    let file = from_file(global, transformation, around, upper.messages.log_format.unwrap_or_default())?;
+pub(super) fn merged_settings(
+    flags: Settings,
+    global: &Global,
+    transformation: &Path,
+    env: Env<'_>,
+) -> Result<Settings> {
+    refuse_unknown_variables(env)?;
+    let upper = flags.or(from_environment(env)?);
+    let file = from_file(global, transformation, env, upper.messages.log_format.unwrap_or_default())?;
     Ok(upper.or(file))
 }
 
 /// Reads the settings in environment variables, which are named after the flags. An empty variable sets nothing.
-pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
+pub(super) fn from_environment(env: Env<'_>) -> Result<Settings> {
     let mut settings = Settings::default();
-    let read = |name: &str| match (around.variable)(name) {
+    let read = |name: &str| match (env.variable)(name) {
         Some(value) if !value.is_empty() => value.into_string().map(Some).map_err(|value| {
             Diagnostic::new(format!("the environment variable {name} is not UTF-8: {}", value.to_string_lossy()))
         }),
@@ -67,7 +72,7 @@ pub(super) fn from_environment(around: Env<'_>) -> Result<Settings> {
             settings.set(setting.flag, &text).map_err(|reason| invalid(&name, &text, reason))?;
         }
     }
-    if let Some(dirs) = (around.variable)("SLUICEGATE_LIBRARY_DIR").filter(|dirs| !dirs.is_empty()) {
+    if let Some(dirs) = (env.variable)("SLUICEGATE_LIBRARY_DIR").filter(|dirs| !dirs.is_empty()) {
         let dirs = std::env::split_paths(&dirs).filter(|dir| !dir.as_os_str().is_empty());
         settings.libraries.library_dir = Some(dirs.collect());
     }
@@ -88,14 +93,14 @@ const OTHER_VARIABLES: [&str; 3] = ["SLUICEGATE_CONFIG", "SLUICEGATE_LIBRARY", "
 const FOREIGN: [&str; 2] = ["SLUICEGATE_TEST_", "SLUICEGATE_BIN"];
 
 /// Rejects unknown variables: they are typing mistakes. A mistyped limit would otherwise be noticed only in production.
-fn refuse_unknown_variables(around: Env<'_>) -> Result<()> {
+fn refuse_unknown_variables(env: Env<'_>) -> Result<()> {
     let known = || Settings::table().map(Setting::variable).chain(OTHER_VARIABLES.map(str::to_owned));
-    let mut names: Vec<String> = (around.names)().into_iter().filter_map(|name| name.into_string().ok()).collect();
+    let mut names: Vec<String> = (env.names)().into_iter().filter_map(|name| name.into_string().ok()).collect();
     names.sort();
     let is_unknown = |name: &&String| {
         name.starts_with("SLUICEGATE_")
             && !FOREIGN.iter().any(|start| name.starts_with(start))
-            && (around.variable)(name).is_some_and(|value| !value.is_empty())
+            && (env.variable)(name).is_some_and(|value| !value.is_empty())
             && known().all(|known| known != **name)
     };
     let Some(name) = names.iter().find(is_unknown) else { return Ok(()) };
@@ -139,35 +144,35 @@ fn tell_of_other(read: &Path, other: &Path, format: LogFormat) {
 fn find(
     global: &Global,
     transformation: &Path,
-    around: Env<'_>,
+    env: Env<'_>,
     other: &dyn Fn(&Path, &Path),
 ) -> Option<(PathBuf, Writer)> {
-    let variable = || (around.variable)("SLUICEGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let variable = || (env.variable)("SLUICEGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(path) = global.config.clone().or_else(variable) {
         return Some((path, Writer::Operator));
     }
-    let beside = transformation.parent().unwrap_or(Path::new("")).join(config_file::NAME);
-    let beside = Some(beside).filter(|path| path.exists());
-    match (upwards(around.folder), beside) {
-        (Some(path), beside) => {
-            if let Some(beside) = beside {
-                other(&path, &beside);
+    let author_file = transformation.parent().unwrap_or(Path::new("")).join(config_file::NAME);
+    let author_file = Some(author_file).filter(|path| path.exists());
+    match (upwards(env.folder), author_file) {
+        (Some(path), author_file) => {
+            if let Some(author_file) = author_file {
+                other(&path, &author_file);
             }
             Some((path, Writer::Operator))
         }
-        (None, beside) => beside.map(|path| (path, Writer::Author)),
+        (None, author_file) => author_file.map(|path| (path, Writer::Author)),
     }
 }
 
 /// Returns the config file that is used, if there is one.
-pub(super) fn config_file(global: &Global, transformation: &Path, around: Env<'_>) -> Option<PathBuf> {
-    find(global, transformation, around, &|_, _| ()).map(|(path, _)| path)
+pub(super) fn config_file(global: &Global, transformation: &Path, env: Env<'_>) -> Option<PathBuf> {
+    find(global, transformation, env, &|_, _| ()).map(|(path, _)| path)
 }
 
 /// Reads the settings of the config file. A named file must exist.
-fn from_file(global: &Global, transformation: &Path, around: Env<'_>, format: LogFormat) -> Result<Settings> {
+fn from_file(global: &Global, transformation: &Path, env: Env<'_>, format: LogFormat) -> Result<Settings> {
     let tell = |read: &Path, other: &Path| tell_of_other(read, other, format);
-    let Some((path, writer)) = find(global, transformation, around, &tell) else { return Ok(Settings::default()) };
+    let Some((path, writer)) = find(global, transformation, env, &tell) else { return Ok(Settings::default()) };
     let shown = path.display();
     let bytes = fs::read(&path).map_err(|error| {
         let reason = match error.kind() {

@@ -13,8 +13,8 @@ use super::args::{Global, SyncArgs, SyncCommand};
 use super::config;
 use super::diagnostic::Diagnostic;
 use super::program;
-use super::report::Voice;
-use super::setting_sources::{Env, layered};
+use super::report::MessageStyle;
+use super::setting_sources::{Env, merged_settings};
 use super::settings::Settings;
 use super::values::thousands;
 use crate::config::{LogFormat, Stats, When};
@@ -75,11 +75,11 @@ fn diagnostic(error: sync::Error, path: &Path, text: &str) -> Diagnostic {
 ///
 /// # Errors
 /// When it cannot start or cannot finish.
-pub fn sync(args: &SyncArgs, global: &Global, voice: &mut Voice) -> anyhow::Result<u8> {
+pub fn sync(args: &SyncArgs, global: &Global, message_style: &mut MessageStyle) -> anyhow::Result<u8> {
     match &args.command {
-        None => run_sync(args, global, voice, "sync"),
-        Some(SyncCommand::Retry(_)) => run_sync(args, global, voice, "retry"),
-        Some(SyncCommand::Baseline(_)) => run_sync(args, global, voice, "baseline"),
+        None => run_sync(args, global, message_style, "sync"),
+        Some(SyncCommand::Retry(_)) => run_sync(args, global, message_style, "retry"),
+        Some(SyncCommand::Baseline(_)) => run_sync(args, global, message_style, "baseline"),
         Some(SyncCommand::Status { sync, json }) => {
             let read = Read::from(sync.as_deref())?;
             let status = inspect::status(&read.config).map_err(|error| read.error(error))?;
@@ -158,7 +158,7 @@ struct Ready {
 fn ready(args: &SyncArgs, global: &Global, read: &Read) -> anyhow::Result<Ready> {
     let transform = read.config.transform.as_ref();
     let code = transform.map_or(Path::new(""), |transform| &transform.code);
-    let mut settings = layered(args.settings(global), global, code, Env::here())?;
+    let mut settings = merged_settings(args.settings(global), global, code, Env::here())?;
     let Some(transform) = transform else {
         return Ok(Ready { job: None, code: "none".to_owned(), paths: Default::default(), settings });
     };
@@ -184,13 +184,18 @@ fn ready(args: &SyncArgs, global: &Global, read: &Read) -> anyhow::Result<Ready>
     Ok(Ready { job: Some(job), code, paths, settings })
 }
 
-fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'static str) -> anyhow::Result<u8> {
+fn run_sync(
+    args: &SyncArgs,
+    global: &Global,
+    message_style: &mut MessageStyle,
+    command: &'static str,
+) -> anyhow::Result<u8> {
     let flags = args.run_args();
     let read = Read::from(flags.sync.as_deref())?;
     let ready = ready(args, global, &read)?;
     let settings = &ready.settings;
-    *voice = config::voice(settings);
-    start_logs(*voice);
+    *message_style = config::message_style(settings);
+    start_logs(*message_style);
     let quiet = settings.messages.quiet.unwrap_or(false);
     let limit = if flags.dry_run { None } else { flags.limit };
     let options = Options {
@@ -246,12 +251,12 @@ fn run_sync(args: &SyncArgs, global: &Global, voice: &mut Voice, command: &'stat
     let report = done.map_err(|failed| failure(failed, &read, &ready.paths))?;
     let code = exit_code(&report, settings.failures.fail_on.unwrap_or(FailOn::Error));
     if !quiet {
-        tell(&report, &read, flags.dry_run, *voice, settings.messages.stats == Some(Stats::Json));
+        tell(&report, &read, flags.dry_run, *message_style, settings.messages.stats == Some(Stats::Json));
     }
-    tell_closed(&report, *voice);
+    tell_closed(&report, *message_style);
     if let Some(stop) = report.would_stop.clone() {
         let message = format!("a run would stop here: {}", stop.message);
-        voice.error(&read.error(sync::Error { message, ..stop }).into());
+        message_style.error(&read.error(sync::Error { message, ..stop }).into());
     }
     if let Some(path) = &flags.metrics_file {
         report::write_metrics(path, &read.config, &report, code).map_err(|error| read.error(error))?;
@@ -296,17 +301,17 @@ fn trace(read: &Read, start: SystemTime, report: Option<&Report>) -> anyhow::Res
 }
 
 /// Starts the logs of a sync: each step with `--log-format json`, otherwise only errors.
-fn start_logs(voice: Voice) {
+fn start_logs(message_style: MessageStyle) {
     use tracing_subscriber::Layer;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
-    let level = match voice.format {
+    let level = match message_style.format {
         LogFormat::Json => LevelFilter::INFO,
         LogFormat::Text => LevelFilter::ERROR,
     };
     let filter = tracing_subscriber::filter::Targets::new().with_target("sluicegate", level);
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(voice.colored());
-    let layer = match voice.format {
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(message_style.colored());
+    let layer = match message_style.format {
         LogFormat::Text => logs.with_filter(filter).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).with_filter(filter).boxed(),
     };
@@ -368,11 +373,11 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
 }
 
 /// Prints the rows that need attention, and the line that proves that no row was lost.
-fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool) {
+fn tell(report: &Report, read: &Read, dry: bool, message_style: MessageStyle, stats_json: bool) {
     let mut text = String::new();
-    if stats_json || voice.format == LogFormat::Json {
+    if stats_json || message_style.format == LogFormat::Json {
         let mut counts = report::counts(report);
-        if voice.format == LogFormat::Json {
+        if message_style.format == LogFormat::Json {
             let said = super::report::object("INFO", if dry { "dry run" } else { "sync" });
             for field in ["timestamp", "level", "message"] {
                 counts[field] = said[field].clone();
@@ -419,7 +424,7 @@ fn tell(report: &Report, read: &Read, dry: bool, voice: Voice, stats_json: bool)
 }
 
 /// Prints the sinks that closed early.
-fn tell_closed(report: &Report, voice: Voice) {
+fn tell_closed(report: &Report, message_style: MessageStyle) {
     for sink in &report.sinks {
         let (reason, help) = match &sink.closed {
             None => continue,
@@ -427,6 +432,6 @@ fn tell_closed(report: &Report, voice: Voice) {
             Some(Closed::GivenUp(reason)) => (reason, "its rows are pending; the next sync sends them"),
         };
         let diagnostic = Diagnostic::new(format!("the sink {} accepted no more: {reason}", sink.name));
-        voice.error(&if help.is_empty() { diagnostic } else { diagnostic.help(help) }.into());
+        message_style.error(&if help.is_empty() { diagnostic } else { diagnostic.help(help) }.into());
     }
 }

@@ -9,7 +9,7 @@ use super::args::{Global, TestArgs};
 use super::config::{for_tests, for_transformation};
 use super::diagnostic::Diagnostic;
 use super::program::{self, Loaded, Sources as Files, plain};
-use super::report::Voice;
+use super::report::MessageStyle;
 use super::setting_sources::Env;
 use super::settings::Settings;
 use super::test_coverage::tell_coverage;
@@ -32,7 +32,7 @@ use sluicegate_engine::{LoadError, LoadErrorKind, ModuleId, Options, Program};
 ///
 /// # Errors
 /// When they cannot be run.
-pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8> {
+pub fn test(args: &TestArgs, global: &Global, message_style: MessageStyle) -> anyhow::Result<u8> {
     if let Some(transformation) = &args.init {
         return super::print(init(transformation)?.as_bytes());
     }
@@ -43,7 +43,7 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
             .into());
     }
     let paths = if args.paths.is_empty() { vec![PathBuf::from(".")] } else { args.paths.clone() };
-    let runner = Runner { args, global, voice, ci };
+    let runner = Runner { args, global, message_style, ci };
     let first = Selection { paths, names: args.filter.clone(), update: args.update };
     if !args.watch {
         return Ok(runner.once(&first)?.0);
@@ -51,7 +51,7 @@ pub fn test(args: &TestArgs, global: &Global, voice: Voice) -> anyhow::Result<u8
     watch(&first.paths, args.filter.as_deref(), &mut |selection| match runner.once(selection) {
         Ok((_, failed)) => failed,
         Err(error) => {
-            voice.error(&error);
+            message_style.error(&error);
             Failed::new()
         }
     })?;
@@ -69,7 +69,7 @@ pub(super) fn results(dir: &Path, real: &Path, global: &Global) -> anyhow::Resul
     let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&paths)? };
     let (units, mut files) = project.units(&paths)?;
     let args = TestArgs::default();
-    let runner = Runner { args: &args, global, voice: Voice::default(), ci: true };
+    let runner = Runner { args: &args, global, message_style: MessageStyle::default(), ci: true };
     let plan = runner.plan(units, &Selection { paths: paths.to_vec(), names: None, update: false })?;
     let mut totals = Totals::default();
     files.iter().for_each(|file| totals.add(file));
@@ -101,19 +101,19 @@ pub(super) fn results(dir: &Path, real: &Path, global: &Global) -> anyhow::Resul
 struct Runner<'a> {
     args: &'a TestArgs,
     global: &'a Global,
-    voice: Voice,
+    message_style: MessageStyle,
     ci: bool,
 }
 
 impl Runner<'_> {
     /// Runs the selected tests once; returns the exit code and the failed tests.
     fn once(&self, selection: &Selection) -> anyhow::Result<(u8, Failed)> {
-        let Self { args, global, voice, .. } = *self;
+        let Self { args, global, message_style, .. } = *self;
         let started = Instant::now();
         let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&args.paths)? };
         let (units, broken) = project.units(&selection.paths)?;
         let mut totals = Totals::default();
-        let mut teller = Teller::new(args, voice);
+        let mut teller = Teller::new(args, message_style);
         for file in broken {
             totals.add(&file);
             teller.tell(file)?;
@@ -426,12 +426,12 @@ impl Teller {
         failed.map(|(file, test)| (place(file, test), test.name.clone())).collect()
     }
 
-    fn new(args: &TestArgs, voice: Voice) -> Self {
+    fn new(args: &TestArgs, message_style: MessageStyle) -> Self {
         let reporter = args.reporter.unwrap_or_default();
         if reporter == Reporter::Tap && !args.list {
             let _ = std::io::stdout().lock().write_all(Tap::HEAD.as_bytes());
         }
-        Self { reporter, list: args.list, pretty: Pretty::new(voice), tap: Tap::default(), all: Vec::new() }
+        Self { reporter, list: args.list, pretty: Pretty::new(message_style), tap: Tap::default(), all: Vec::new() }
     }
 
     fn tell(&mut self, file: FileResult) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_engine::ModuleId;
 
 use super::diagnostic::{Diagnostic, SourceLocation, visible};
-use super::report::{Voice, read_message};
+use super::report::{MessageStyle, read_message};
 use crate::config::When;
 use crate::testing::frames::{author_frames, first_place};
 use crate::testing::report::{difference_lines, headline};
@@ -24,12 +24,12 @@ pub(super) struct Pretty {
 }
 
 impl Pretty {
-    pub(super) fn new(voice: Voice) -> Self {
+    pub(super) fn new(message_style: MessageStyle) -> Self {
         use std::io::IsTerminal;
         // Results go to standard output, so standard output must be a terminal too.
-        let color = match voice.color {
-            When::Auto => voice.colored() && std::io::stdout().is_terminal(),
-            _ => voice.colored(),
+        let color = match message_style.color {
+            When::Auto => message_style.colored() && std::io::stdout().is_terminal(),
+            _ => message_style.colored(),
         };
         Self { color }
     }

@@ -230,13 +230,13 @@ impl App {
 }
 
 /// Serves until a signal ends it: the first SIGTERM or SIGINT lets requests under way finish, a second one does not.
-/// `listening` is called with the address. `beside` adds routes to the server's own.
+/// `listening` is called with the address. `extra_routes` adds routes to the server's own.
 ///
 /// # Errors
 /// When the server cannot be started.
 pub fn run(
     config: &Config,
-    beside: Option<axum::Router>,
+    extra_routes: Option<axum::Router>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     keep_memory();
@@ -258,7 +258,7 @@ pub fn run(
         }
         tokio::spawn(spare_memory(Arc::downgrade(&app)));
         let connections = Connections { max: MAX_IDLE + 2 * config.max_requests, memory: app.memory.clone() };
-        http::serve(listener, router::new(app.clone(), beside), connections).await?;
+        http::serve(listener, router::new(app.clone(), extra_routes), connections).await?;
         if app.traces.is_some() {
             // Blocks until the spans are sent.
             let _ = tokio::task::spawn_blocking(move || app.traces.as_ref().map(traces::Traces::end)).await;

@@ -44,8 +44,8 @@ const PATHS: &[&str] = &[
     "/metrics",
 ];
 
-/// Returns all routes. `beside` adds routes below the same middleware.
-pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
+/// Returns all routes. `extra_routes` adds routes below the same middleware.
+pub fn new(app: Arc<App>, extra_routes: Option<Router>) -> Router {
     let tests = Router::new()
         .route("/transformation/test", post(test_run::test))
         .route("/transformation/testRun", post(test_run::test_run))
@@ -65,8 +65,8 @@ pub fn new(app: Arc<App>, beside: Option<Router>) -> Router {
         .route("/metrics", get(metrics))
         .with_state(app.clone());
     let mut all = with_bodies.merge(without);
-    if let Some(beside) = beside {
-        all = all.merge(beside);
+    if let Some(extra_routes) = extra_routes {
+        all = all.merge(extra_routes);
     }
     let nothing = |request: Request<Body>| async move {
         Problem::request(StatusCode::NOT_FOUND, format!("there is nothing at {}", request.uri().path()))

@@ -61,8 +61,8 @@ impl Project {
         let Command::Run(args) = cli.command else { panic!("not run") };
         let variable = |name: &str| self.variables.get(name).map(OsString::from);
         let names = || -> Vec<OsString> { self.variables.keys().map(OsString::from).collect() };
-        let around = Env { variable: &variable, names: &names, folder: &self.folder };
-        run(&args, &cli.global, around).map_err(|error| error.render(false).replace(&dir, "DIR"))
+        let env = Env { variable: &variable, names: &names, folder: &self.folder };
+        run(&args, &cli.global, env).map_err(|error| error.render(false).replace(&dir, "DIR"))
     }
 }
 
@@ -266,8 +266,8 @@ fn every_row_of_the_table_is_a_flag_a_variable_and_a_key() {
         let from_flag = cli.global.typed;
         let name = setting.variable();
         let variable = |asked: &str| (asked == name).then(|| OsString::from(value));
-        let around = Env { variable: &variable, names: &Vec::new, folder: Path::new("") };
-        assert_eq!(from_flag, from_environment(around).unwrap(), "{flag}");
+        let env = Env { variable: &variable, names: &Vec::new, folder: Path::new("") };
+        assert_eq!(from_flag, from_environment(env).unwrap(), "{flag}");
         assert_ne!(from_flag, Settings::default(), "{flag}");
     }
 }
