@@ -4,8 +4,8 @@ use deno_core::v8;
 use sluicegate_json::number::is_lossy_integer;
 
 use super::UnsafeReads;
+use super::number_use::NumberUse;
 use super::numbers::{CodePosition, Id};
-use super::sees::Sees;
 use crate::v8::{errors, native_property, v8_string};
 
 /// `watchNumber(holder, key, path)`: from now on, reads of this property are recorded. The last element of `path` is
@@ -94,30 +94,30 @@ fn read<'s>(
 }
 
 fn note(scope: &mut v8::PinScope<'_, '_>, key: v8::Local<v8::Name>, id: Id) -> Option<()> {
-    let nearest = position_of(scope, 1).filter(|position| knows(scope, position).is_some());
+    let nearest = position_of(scope, 1).filter(|position| known_use(scope, position).is_some());
     let position = nearest.or_else(|| position_of(scope, errors::MAX_FRAMES))?;
-    let sees = match knows(scope, &position) {
-        Some(sees) => sees,
+    let uses = match known_use(scope, &position) {
+        Some(uses) => uses,
         None => {
             let key = v8_string::to_string(scope, v8::Local::<v8::String>::try_from(key).ok()?);
-            let sees = seen_at(scope, &position, &key)?;
-            scope.get_slot_mut::<UnsafeReads>()?.sees.insert(position, sees);
-            sees
+            let uses = use_at(scope, &position, &key)?;
+            scope.get_slot_mut::<UnsafeReads>()?.uses.insert(position, uses);
+            uses
         }
     };
     let read = &scope.get_slot_mut::<UnsafeReads>()?.number(id)?.read;
-    if sees == Sees::Nothing || read.as_ref().is_some_and(|read| read.knows(&position)) {
+    if uses == NumberUse::Nothing || read.as_ref().is_some_and(|read| read.knows(&position)) {
         return None;
     }
     let trace = v8::StackTrace::current_stack_trace(scope, errors::MAX_FRAMES)?;
     let stack = errors::trace_text(scope, trace);
     let read = &mut scope.get_slot_mut::<UnsafeReads>()?.number(id)?.read;
-    read.get_or_insert_default().add(position, sees == Sees::Copies, stack);
+    read.get_or_insert_default().add(position, uses == NumberUse::Copies, stack);
     Some(())
 }
 
-fn knows(scope: &v8::PinScope<'_, '_>, position: &CodePosition) -> Option<Sees> {
-    scope.get_slot::<UnsafeReads>()?.sees.get(position).copied()
+fn known_use(scope: &v8::PinScope<'_, '_>, position: &CodePosition) -> Option<NumberUse> {
+    scope.get_slot::<UnsafeReads>()?.uses.get(position).copied()
 }
 
 /// The author's frame that does the read, among the topmost `frames` frames.
@@ -138,12 +138,12 @@ fn position_of(scope: &mut v8::PinScope<'_, '_>, frames: usize) -> Option<CodePo
 }
 
 /// How the code that reads now uses the property `key`.
-fn seen_at(scope: &mut v8::PinScope<'_, '_>, position: &CodePosition, key: &str) -> Option<Sees> {
+fn use_at(scope: &mut v8::PinScope<'_, '_>, position: &CodePosition, key: &str) -> Option<NumberUse> {
     let by = frame(scope, errors::MAX_FRAMES)?;
     let source = by.get_script_source(scope).map(|source| v8_string::to_string(scope, source));
     let source = source.unwrap_or_default();
     let line = source.lines().nth(position[1].saturating_sub(1)).unwrap_or_default();
-    Some(Sees::at(line, position[2], key))
+    Some(NumberUse::at(line, position[2], key))
 }
 
 /// Calls `print`, which prints a result. Reads during the call are the engine's own and are not recorded.

@@ -10,8 +10,8 @@
 //! the wrong digits. Checks that do not depend on the digits do not count either: `if (event.id)`, `event.id == null`.
 
 mod callbacks;
+mod number_use;
 mod numbers;
-mod sees;
 
 use deno_core::v8;
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use deno_core::v8;
 
-use super::sees::Sees;
+use super::number_use::NumberUse;
 use super::{UnsafeIntegers, printed};
 
 /// The watched numbers and their reads; a slot of the isolate.
@@ -25,7 +25,7 @@ pub(crate) struct UnsafeReads {
     /// The doubles that were printed without their object, each with the index of its event.
     pub(super) moved: Vec<(u64, u32)>,
     /// What the code does with a number, by place.
-    pub(super) sees: HashMap<CodePosition, Sees>,
+    pub(super) uses: HashMap<CodePosition, NumberUse>,
     /// Whether the engine itself is reading.
     pub(super) silent: bool,
 }

@@ -2,7 +2,7 @@
 
 /// What code does with a number that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sees {
+pub(super) enum NumberUse {
     Digits,
     /// It copies the object or array that the number is in.
     Copies,
@@ -10,7 +10,7 @@ pub(super) enum Sees {
     Nothing,
 }
 
-impl Sees {
+impl NumberUse {
     /// What code does with the property `key` that it reads at this column (in UTF-16 units, from 1), judged by its
     /// line.
     pub(super) fn at(line: &str, column: usize, key: &str) -> Self {
@@ -59,9 +59,9 @@ impl Sees {
 mod tests {
     use super::*;
 
-    fn sees(line: &str) -> Sees {
+    fn uses(line: &str) -> NumberUse {
         let at = line.find('^').unwrap();
-        Sees::at(&line.replace('^', ""), at + 1, "id")
+        NumberUse::at(&line.replace('^', ""), at + 1, "id")
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
             "if (typeof event.^id === 'number') {",
             "if (!event?.^id) {",
         ] {
-            assert_eq!(sees(line), Sees::Nothing, "{line}");
+            assert_eq!(uses(line), NumberUse::Nothing, "{line}");
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
             "x = ^structuredClone(event);",
             "x = event.ids.^slice(1);",
         ] {
-            assert_eq!(sees(line), Sees::Copies, "{line}");
+            assert_eq!(uses(line), NumberUse::Copies, "{line}");
         }
         for line in [
             "return String(event.^id);",
@@ -113,7 +113,7 @@ mod tests {
             "x = JSON.^stringify(event);",
             "x = event.ids.^map(String);",
         ] {
-            assert_eq!(sees(line), Sees::Digits, "{line}");
+            assert_eq!(uses(line), NumberUse::Digits, "{line}");
         }
     }
 }
