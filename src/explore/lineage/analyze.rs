@@ -24,7 +24,7 @@ use super::literals::Literals;
 use super::path::{Path, Step, name, value_at};
 use super::pii;
 use super::runner::{Ended, Outcome, Reads, Runner};
-use super::vary::{self, Leaf};
+use super::variations::{self, Leaf};
 use sluicegate_engine::LoadError;
 
 /// The maximum number of values of other events that are kept for each place.
@@ -161,7 +161,7 @@ impl Analyzer {
         let root = vec![Step::Key("event".to_owned())];
         let mut came = BTreeSet::new();
         let mut personal = BTreeSet::new();
-        for leaf in vary::places(event, &root).0 {
+        for leaf in variations::places(event, &root).0 {
             let Some(value) = &leaf.value else { continue };
             let name = name(&leaf.label);
             let kind = match value {
@@ -275,7 +275,7 @@ impl Analyzer {
     fn places(&self, base: &Base) -> (Vec<Leaf>, Vec<Leaf>) {
         let mut found = (Vec::new(), Vec::new());
         for root in ["event", "metadata", "network", "credential"] {
-            let (leaves, containers) = vary::places(&base.input[root], &vec![Step::Key(root.to_owned())]);
+            let (leaves, containers) = variations::places(&base.input[root], &vec![Step::Key(root.to_owned())]);
             let deep = |leaf: &Leaf| leaf.path.len() > 1;
             found.0.extend(leaves.into_iter().filter(deep));
             if root == "event" || root == "network" {

@@ -5,7 +5,7 @@
 //! answers are fixed meanwhile. Outputs that still change by themselves are reported and do not count as flows.
 //!
 //! - `path`: places in inputs and outputs, and patterns for them.
-//! - `vary`: other values for a place.
+//! - `variations`: other values for a place.
 //! - `compare`: the places in which two outputs differ.
 //! - `literals`: the literals of the code.
 //! - `network`: requests, and recorded answers.
@@ -23,7 +23,7 @@ pub mod path;
 pub mod pii;
 pub mod report;
 mod runner;
-mod vary;
+mod variations;
 mod worker;
 
 use std::collections::BTreeMap;

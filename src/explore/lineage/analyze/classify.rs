@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::compare::same;
 use super::super::literals::Literals;
-use super::super::vary::Class;
+use super::super::variations::Class;
 
 /// One change of an input, and the resulting value of the output.
 pub(super) struct Observation<'a> {

@@ -6,7 +6,7 @@ use super::super::compare::same;
 use super::super::findings::{Example, shown};
 use super::super::path::{Path, Step, value_at};
 use super::super::runner::{Ended, Outcome};
-use super::super::vary::{Leaf, Variation};
+use super::super::variations::{Leaf, Variation};
 use super::Base;
 use super::classify::Influence;
 

@@ -9,7 +9,7 @@ use super::super::compare::{Difference, differences};
 use super::super::findings::{Example, better, shown};
 use super::super::path::{Path, Step, name};
 use super::super::runner::{Ended, Outcome, Reads};
-use super::super::vary::{self, Class, Leaf, Variation};
+use super::super::variations::{self, Class, Leaf, Variation};
 use super::classify::{Influence, Observation, influence, is_made_of};
 use super::found::{ChangedRuns, Flow, Found, assume_copy, decide, explain, given, verdict};
 use super::{Analyzer, Base};
@@ -89,7 +89,7 @@ impl Analyzer {
         }
         let mut input = base.input.clone();
         for (number, leaf) in leaves.iter().enumerate() {
-            leaf.change(&mut input, Some(vary::unique(number)));
+            leaf.change(&mut input, Some(variations::unique(number)));
         }
         let outcome = self.runner.run(&input);
         if outcome.ended != base.outcome.ended {
@@ -98,7 +98,7 @@ impl Analyzer {
         let mut flows = Vec::new();
         for difference in between(&base.outcome, &outcome) {
             let place =
-                |value: &Value| leaves.iter().enumerate().position(|(number, _)| vary::unique(number) == *value);
+                |value: &Value| leaves.iter().enumerate().position(|(number, _)| variations::unique(number) == *value);
             let Some(at) = difference.new.as_ref().and_then(place) else { return false };
             let to = name(&difference.path);
             let leaf = &leaves[at];
@@ -150,7 +150,7 @@ impl Analyzer {
         // A place that was tested in detail in some events gets fewer tests in the others.
         let known = self.findings.tested.get(&from).is_some_and(|tested| *tested >= CLOSELY);
         let short = known || !base.closely;
-        let variations = vary::variations(leaf.value.as_ref(), number, &others, &self.literals, short);
+        let variations = variations::variations(leaf.value.as_ref(), number, &others, &self.literals, short);
         let is_credential = matches!(&leaf.path[0], Step::Key(root) if root == "credential");
         let mut runs = Vec::with_capacity(variations.len());
         for variation in variations {
@@ -169,7 +169,7 @@ impl Analyzer {
         }
         if !is_credential && is_lost(base, &runs) {
             let text = leaf.value.as_ref().and_then(Value::as_str).unwrap_or_default();
-            for value in vary::parts(text, number, &self.literals) {
+            for value in variations::parts(text, number, &self.literals) {
                 let mut input = base.input.clone();
                 if leaf.change(&mut input, Some(value.clone())) {
                     let outcome = self.runner.run(&input);
@@ -308,7 +308,7 @@ impl Analyzer {
         let (drops, fans_out) = (decided(true), decided(false));
         let Some(value) = &container.value else { return };
         let mut runs = Vec::new();
-        for variation in vary::container_variations(value) {
+        for variation in variations::container_variations(value) {
             let mut input = base.input.clone();
             if container.change(&mut input, variation.value.clone()) {
                 let outcome = self.runner.run(&input);
