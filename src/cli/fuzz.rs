@@ -19,7 +19,7 @@ use super::run_progress::spinner;
 use super::setting_sources::Env;
 use super::values::thousands;
 use crate::config::Input;
-use crate::explore::fuzz::{Fault, FuzzReport, Plan, SAMPLES, What, fuzz as run};
+use crate::explore::fuzz::{Fault, FaultKind, FuzzReport, Plan, SAMPLES, fuzz as run};
 use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
 
@@ -110,13 +110,13 @@ fn as_text(
 ) -> String {
     let mut out = String::new();
     for (index, fault) in outcome.faults.iter().enumerate() {
-        match &fault.what {
-            What::Failed(failure) => {
+        match &fault.kind {
+            FaultKind::Failed(failure) => {
                 let diagnostic = Diagnostic::from_failure(failure, &plan.setup.program, libraries);
                 let text = diagnostic.render(message_style.colored());
                 out.push_str(text.split_once(": ").map_or(&*text, |(_, text)| text));
             }
-            What::Invalid { path, message } => {
+            FaultKind::Invalid { path, message } => {
                 let _ = writeln!(out, "invalid: {} ({})", message, visible(path));
             }
         }
@@ -152,9 +152,9 @@ fn as_json(seed: u64, outcome: &FuzzReport, saved: &[PathBuf]) -> String {
         .iter()
         .enumerate()
         .map(|(index, fault)| {
-            let mut value = match &fault.what {
-                What::Failed(failure) => json!(failure),
-                What::Invalid { path, message } => json!({ "kind": "invalid", "path": path, "message": message }),
+            let mut value = match &fault.kind {
+                FaultKind::Failed(failure) => json!(failure),
+                FaultKind::Invalid { path, message } => json!({ "kind": "invalid", "path": path, "message": message }),
             };
             // As text, because some programs cannot read every event that JSON can express.
             value["event"] = json!(fault.event);
@@ -181,10 +181,12 @@ fn save(dir: &Path, args: &FuzzArgs, plan: &Plan, faults: &[Fault]) -> Result<Ve
     let mut saved = Vec::new();
     for (index, fault) in faults.iter().enumerate() {
         let path = dir.join(format!("{stem}.fuzz-{}.case.json", index + 1));
-        let (name, expect) = match &fault.what {
-            What::Failed(failure) => (format!("does not fail: {}: {}", failure.kind, failure.message), json!("ok")),
+        let (name, expect) = match &fault.kind {
+            FaultKind::Failed(failure) => {
+                (format!("does not fail: {}: {}", failure.kind, failure.message), json!("ok"))
+            }
             // Only the author knows the right output.
-            What::Invalid { path, message } => {
+            FaultKind::Invalid { path, message } => {
                 (format!("{path}: {message}; write down what should go out"), json!({ "events": [] }))
             }
         };

@@ -46,7 +46,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// The failure of the smallest event, or the invalid output.
-    pub what: What,
+    pub kind: FaultKind,
     /// The number of events with it.
     pub count: u64,
     /// The smallest event, as text.
@@ -57,7 +57,7 @@ pub struct Fault {
 
 /// The kinds of faults.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum FaultKind {
     /// The event failed.
     Failed(Failure),
     /// The event has output that is invalid.
@@ -108,12 +108,12 @@ pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzRep
         batch = if asked.elapsed() > Duration::from_secs(1) { (batch / 2).max(4) } else { (batch * 2).min(512) };
         outcome.events = next;
         for (event, verdict) in events.into_iter().zip(verdicts) {
-            let Some(what) = wrong(&event, &verdict) else { continue };
-            match known.get(&what.key()) {
+            let Some(kind) = fault_in(&event, &verdict) else { continue };
+            match known.get(&kind.key()) {
                 Some(index) => outcome.faults[*index].count += 1,
                 None => {
-                    known.insert(what.key(), outcome.faults.len());
-                    let fault = smallest(&mut run, &plan.setup, event, what)?;
+                    known.insert(kind.key(), outcome.faults.len());
+                    let fault = smallest(&mut run, &plan.setup, event, kind)?;
                     outcome.faults.push(fault);
                     tick(next, outcome.faults.len());
                 }
@@ -125,36 +125,36 @@ pub fn fuzz(plan: &Plan, tick: &mut dyn FnMut(u64, usize)) -> io::Result<FuzzRep
     Ok(outcome)
 }
 
-impl What {
+impl FaultKind {
     /// Returns the identity of a fault: faults with the same key count as one.
     fn key(&self) -> String {
         match self {
-            What::Failed(failure) => match &failure.position {
+            FaultKind::Failed(failure) => match &failure.position {
                 Some(at) => format!("{} {}:{}:{}", failure.kind, at.file, at.line, at.column),
                 None => failure.kind.to_string(),
             },
-            What::Invalid { path, message } => format!("invalid {path} {message}"),
+            FaultKind::Invalid { path, message } => format!("invalid {path} {message}"),
         }
     }
 
     fn is_slow(&self) -> bool {
         use FailureKind::{Crashed, Memory, Timeout};
-        matches!(self, What::Failed(failure) if matches!(failure.kind, Timeout | Memory | Crashed))
+        matches!(self, FaultKind::Failed(failure) if matches!(failure.kind, Timeout | Memory | Crashed))
     }
 }
 
 /// Returns the fault in the result of an event, if there is one.
-fn wrong(event: &Value, verdict: &Verdict) -> Option<What> {
+fn fault_in(event: &Value, verdict: &Verdict) -> Option<FaultKind> {
     match verdict {
         Verdict::Failed(failure) if failure.kind == FailureKind::LineTooLong => None,
-        Verdict::Failed(failure) => Some(What::Failed(failure.clone())),
+        Verdict::Failed(failure) => Some(FaultKind::Failed(failure.clone())),
         Verdict::Dropped => None,
         Verdict::Ok { events } => events.iter().find_map(|output| invalid(event, output)),
     }
 }
 
 /// Returns the fault in an output event, if there is one.
-fn invalid(input: &Value, output: &Value) -> Option<What> {
+fn invalid(input: &Value, output: &Value) -> Option<FaultKind> {
     if !output.is_object() {
         // The output is a text because this program cannot hold its value. It is not checked.
         return None;
@@ -165,7 +165,7 @@ fn invalid(input: &Value, output: &Value) -> Option<What> {
     };
     if is_type(input) && !is_type(output) {
         let message = "the event that goes out has lost its type".to_owned();
-        return Some(What::Invalid { path: "type".to_owned(), message });
+        return Some(FaultKind::Invalid { path: "type".to_owned(), message });
     }
     let sent = input.to_string();
     let word = |text: &str| {
@@ -175,7 +175,7 @@ fn invalid(input: &Value, output: &Value) -> Option<What> {
     visit(output, &mut String::new(), &mut |path, text| {
         if let (None, Some(word)) = (&found, word(text)) {
             let message = format!("a text that goes out says \"{word}\", which the event did not have");
-            found = Some(What::Invalid { path: path.to_owned(), message });
+            found = Some(FaultKind::Invalid { path: path.to_owned(), message });
         }
     });
     found
@@ -204,24 +204,24 @@ fn visit(value: &Value, path: &mut String, see: &mut dyn FnMut(&str, &str)) {
 }
 
 /// Reduces an event to the smallest one with the same fault.
-fn smallest(run: &mut ExploreRun, setup: &Setup, mut event: Value, mut what: What) -> io::Result<Fault> {
-    let key = what.key();
-    let (rounds, most) = if what.is_slow() { (ROUNDS.1, MAX_SLOW) } else { (ROUNDS.0, usize::MAX) };
+fn smallest(run: &mut ExploreRun, setup: &Setup, mut event: Value, mut kind: FaultKind) -> io::Result<Fault> {
+    let key = kind.key();
+    let (rounds, most) = if kind.is_slow() { (ROUNDS.1, MAX_SLOW) } else { (ROUNDS.0, usize::MAX) };
     for _ in 0..rounds {
         let mut tries = smaller(&event);
         tries.truncate(most);
         let verdicts = run.verdicts(&tries.iter().map(text).collect::<Vec<_>>())?;
         let found = tries.into_iter().zip(verdicts).find_map(|(event, verdict)| {
-            let what = wrong(&event, &verdict)?;
-            (what.key() == key).then_some((event, what))
+            let kind = fault_in(&event, &verdict)?;
+            (kind.key() == key).then_some((event, kind))
         });
         let Some(next) = found else { break };
-        (event, what) = next;
+        (event, kind) = next;
     }
     let text = text(&event);
     let alone = ExploreRun::start(setup)?.verdicts(std::slice::from_ref(&text))?;
-    let alone = alone.first().and_then(|verdict| wrong(&event, verdict)).is_some_and(|what| what.key() == key);
-    Ok(Fault { what, count: 1, event: text, alone })
+    let alone = alone.first().and_then(|verdict| fault_in(&event, verdict)).is_some_and(|kind| kind.key() == key);
+    Ok(Fault { kind, count: 1, event: text, alone })
 }
 
 #[cfg(test)]
@@ -251,7 +251,7 @@ mod tests {
         let sent = json!({"type": "identify", "note": "NaN"});
         assert_eq!(invalid(&sent, &json!({"type": "identify", "a": "NaN"})), None);
         let path = |output: Value| match invalid(&sent, &output) {
-            Some(What::Invalid { path, .. }) => path,
+            Some(FaultKind::Invalid { path, .. }) => path,
             other => panic!("{other:?}"),
         };
         assert_eq!(path(json!({"a": 1})), "type");

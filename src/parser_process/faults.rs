@@ -62,10 +62,10 @@ pub(super) fn of(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
     let Walk { mut found, declared, constants, candidates, .. } = walk;
     let is_global = |name: &str| !declared.contains_key(name);
     let is_single = |name: &str| declared.get(name) == Some(&1);
-    for Candidate { range, what } in candidates {
+    for Candidate { range, kind } in candidates {
         let constant = |name: &str| constants.get(name).filter(|_| is_single(name));
-        let fault = match &what {
-            What::Assigned(name) => constant(name).map(|constant| match constant {
+        let fault = match &kind {
+            CandidateKind::Assigned(name) => constant(name).map(|constant| match constant {
                 Constant::Import => (
                     "assign-to-import",
                     format!("{name} is imported and can't be assigned"),
@@ -77,7 +77,7 @@ pub(super) fn of(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
                     "declare it with `let`".to_owned(),
                 ),
             }),
-            What::Called(name) => match constant(name) {
+            CandidateKind::Called(name) => match constant(name) {
                 Some(Constant::Value(kind)) => Some(not_a_function(name, kind)),
                 Some(Constant::Namespace) => Some(not_a_function(name, "all exports of a module")),
                 None if is_global(name) && NAMESPACES.contains(&name.as_str()) => {
@@ -85,7 +85,7 @@ pub(super) fn of(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
                 }
                 _ => None,
             },
-            What::Made(name) => match constant(name) {
+            CandidateKind::Made(name) => match constant(name) {
                 Some(Constant::Value(kind)) => Some(not_a_constructor(name, kind)),
                 Some(Constant::Arrow) => Some(not_a_constructor(name, "an arrow function")),
                 None if is_global(name) && FUNCTIONS.contains(&name.as_str()) => Some((
@@ -98,14 +98,14 @@ pub(super) fn of(module: &Module, used: &HashSet<&str>) -> Vec<Fault> {
                 }
                 _ => None,
             },
-            What::JsonParsed(text) if is_global("JSON") => why_not_json(text).map(|why| {
+            CandidateKind::JsonParsed(text) if is_global("JSON") => why_not_json(text).map(|why| {
                 (
                     "invalid-json",
                     format!("JSON.parse can only fail here: {why}"),
                     "write valid JSON, with double quotes around keys and texts".to_owned(),
                 )
             }),
-            What::JsonParsed(_) => None,
+            CandidateKind::JsonParsed(_) => None,
         };
         found.extend(fault.map(|(rule, message, help)| Fault { range, rule: rule.to_owned(), message, help }));
     }
@@ -153,7 +153,7 @@ enum Constant {
 }
 
 /// A possible fault. It is a fault if its name has the usual meaning.
-enum What {
+enum CandidateKind {
     Assigned(String),
     Called(String),
     Made(String),
@@ -162,7 +162,7 @@ enum What {
 
 struct Candidate {
     range: Range<usize>,
-    what: What,
+    kind: CandidateKind,
 }
 
 #[derive(Default)]
@@ -181,13 +181,13 @@ impl Walk {
         *self.declared.entry(name.sym.to_string()).or_default() += 1;
     }
 
-    fn is_candidate(&mut self, span: Span, what: What) {
+    fn add_candidate(&mut self, span: Span, kind: CandidateKind) {
         if self.tries == 0 {
-            self.candidates.push(Candidate { range: range(span), what });
+            self.candidates.push(Candidate { range: range(span), kind });
         }
     }
 
-    fn is_fault(&mut self, span: Span, (rule, message, help): Words) {
+    fn add_fault(&mut self, span: Span, (rule, message, help): Words) {
         if self.tries == 0 {
             self.found.push(Fault { range: range(span), rule: rule.to_owned(), message, help });
         }
@@ -247,17 +247,17 @@ impl Visit for Walk {
     fn visit_call_expr(&mut self, call: &CallExpr) {
         if let Callee::Expr(callee) = &call.callee {
             match &**callee {
-                Expr::Ident(name) => self.is_candidate(name.span, What::Called(name.sym.to_string())),
+                Expr::Ident(name) => self.add_candidate(name.span, CandidateKind::Called(name.sym.to_string())),
                 other => {
                     if let Some(kind) = kind_of(other) {
-                        self.is_fault(other.span(), not_a_function("what is called here", kind));
+                        self.add_fault(other.span(), not_a_function("what is called here", kind));
                     }
                 }
             }
             if is_member(callee, "JSON", "parse")
                 && let Some(text) = text_of(call.args.first())
             {
-                self.is_candidate(call.span, What::JsonParsed(text));
+                self.add_candidate(call.span, CandidateKind::JsonParsed(text));
             }
         }
         call.visit_children_with(self);
@@ -265,10 +265,10 @@ impl Visit for Walk {
 
     fn visit_new_expr(&mut self, new: &NewExpr) {
         match &*new.callee {
-            Expr::Ident(name) => self.is_candidate(name.span, What::Made(name.sym.to_string())),
+            Expr::Ident(name) => self.add_candidate(name.span, CandidateKind::Made(name.sym.to_string())),
             other => {
                 if let Some(kind) = kind_of(other) {
-                    self.is_fault(other.span(), not_a_constructor("what stands here", kind));
+                    self.add_fault(other.span(), not_a_constructor("what stands here", kind));
                 }
             }
         }
@@ -277,7 +277,7 @@ impl Visit for Walk {
 
     fn visit_assign_expr(&mut self, assignment: &AssignExpr) {
         if let AssignTarget::Simple(SimpleAssignTarget::Ident(name)) = &assignment.left {
-            self.is_candidate(name.id.span, What::Assigned(name.id.sym.to_string()));
+            self.add_candidate(name.id.span, CandidateKind::Assigned(name.id.sym.to_string()));
         }
         // A plain name is not visited, because it would count as a declaration.
         if !matches!(assignment.left, AssignTarget::Simple(SimpleAssignTarget::Ident(_))) {
@@ -288,7 +288,7 @@ impl Visit for Walk {
 
     fn visit_update_expr(&mut self, update: &UpdateExpr) {
         if let Expr::Ident(name) = &*update.arg {
-            self.is_candidate(name.span, What::Assigned(name.sym.to_string()));
+            self.add_candidate(name.span, CandidateKind::Assigned(name.sym.to_string()));
         }
         update.visit_children_with(self);
     }
@@ -315,7 +315,7 @@ impl Visit for Walk {
             if is_lossy_integer(digits.as_bytes()) {
                 let message = format!("JavaScript can't hold {digits}, and makes {} of it", number.value);
                 let help = format!("write {digits}n, a BigInt, or a text");
-                self.is_fault(number.span, ("lossy-number", message, help));
+                self.add_fault(number.span, ("lossy-number", message, help));
             }
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Error, Result};
 use super::row::Fingerprint;
-use super::state::{Change, Settlement, State, What};
+use super::state::{Change, ChangeKind, Settlement, State};
 
 /// The most results in one transaction.
 const MAX_COMMIT: usize = 4096;
@@ -264,11 +264,11 @@ fn commit(state: &mut State, settles: &[Settle], numbers: &[i64], run: i64, code
 fn change(settle: &Settle, sink: i64) -> Option<Change> {
     let row = &settle.row;
     let settled = |how| match row.fingerprint {
-        Some(fingerprint) => What::Settled { fingerprint, how, row: row.row.clone() },
+        Some(fingerprint) => ChangeKind::Settled { fingerprint, how, row: row.row.clone() },
         // A delete that is acknowledged or dropped.
-        None => What::Gone,
+        None => ChangeKind::Gone,
     };
-    let problem = |failed, sure, stage, reason: &String, answer: &Option<String>| What::Problem {
+    let problem = |failed, sure, stage, reason: &String, answer: &Option<String>| ChangeKind::Problem {
         fingerprint: row.fingerprint,
         failed,
         sure,
@@ -276,12 +276,12 @@ fn change(settle: &Settle, sink: i64) -> Option<Change> {
         reason: reason.clone(),
         answer: answer.clone(),
     };
-    let what = match &settle.outcome {
+    let kind = match &settle.outcome {
         Outcome::Sent => settled(Settlement::Sent),
         Outcome::Dropped => settled(Settlement::Dropped),
         Outcome::NotForSink => settled(Settlement::NotForSink),
         Outcome::Baseline => settled(Settlement::Baseline),
-        Outcome::Sending => What::Doubt,
+        Outcome::Sending => ChangeKind::Doubt,
         Outcome::Failed { stage, reason, answer, sure } => {
             let sure = *sure && row.doubts & 1 << settle.sink == 0;
             problem(true, sure, stage, reason, answer)
@@ -289,7 +289,7 @@ fn change(settle: &Settle, sink: i64) -> Option<Change> {
         Outcome::Pending(Some(reason)) => problem(false, false, "destination", reason, &None),
         Outcome::Pending(None) | Outcome::GivenUp => return None,
     };
-    Some(Change { key: row.key.clone(), sink, what })
+    Some(Change { key: row.key.clone(), sink, kind })
 }
 
 fn count(results: &mut Results, row: &RowState, sink: usize, outcome: Outcome) {

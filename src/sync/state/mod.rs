@@ -25,7 +25,7 @@ use super::config::Config;
 use super::error::{Error, Result};
 
 pub use lock::Lock;
-pub use model::{Change, Problem, Run, Settled, Settlement, What};
+pub use model::{Change, ChangeKind, Problem, Run, Settled, Settlement};
 
 /// The version of the tables.
 const VERSION: i64 = 2;

@@ -93,11 +93,11 @@ pub struct Change {
     /// The sink's number in the state.
     pub sink: i64,
     /// The kind of change.
-    pub what: What,
+    pub kind: ChangeKind,
 }
 
 /// The kind of a change.
-pub enum What {
+pub enum ChangeKind {
     /// The row is settled.
     Settled {
         /// The row's fingerprint.

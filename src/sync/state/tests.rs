@@ -14,7 +14,7 @@ fn settled(sink: i64, fingerprint: u8) -> Change {
 
 fn settled_as(how: Settlement, sink: i64, fingerprint: u8) -> Change {
     let row = Some(Arc::from(vec![fingerprint]));
-    Change { key: "k".into(), sink, what: What::Settled { fingerprint: [fingerprint; 16], how, row } }
+    Change { key: "k".into(), sink, kind: ChangeKind::Settled { fingerprint: [fingerprint; 16], how, row } }
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_version_is_kept_as_long_as_a_sink_has_it() {
     assert_eq!(state.version("k", &[2; 16]).unwrap(), Some(vec![2]));
     state.commit(&[settled(sinks[1], 2)], 2, "c").unwrap();
     assert_eq!(state.version("k", &[1; 16]).unwrap(), None);
-    let gone = |sink| Change { key: "k".into(), sink, what: What::Gone };
+    let gone = |sink| Change { key: "k".into(), sink, kind: ChangeKind::Gone };
     state.commit(&[gone(sinks[0]), gone(sinks[1])], 3, "c").unwrap();
     assert_eq!((state.known().unwrap(), state.version("k", &[2; 16]).unwrap()), (0, None));
 }
@@ -70,7 +70,7 @@ fn tries_are_of_one_row_with_one_code() {
     let problem = |fingerprint: u8, failed| Change {
         key: "k".into(),
         sink: 1,
-        what: What::Problem {
+        kind: ChangeKind::Problem {
             fingerprint: Some([fingerprint; 16]),
             failed,
             sure: false,

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::super::error::Result;
 use super::super::row::key_hash;
-use super::{Change, Settlement, State, What, now, wrong};
+use super::{Change, ChangeKind, Settlement, State, now, wrong};
 
 /// The most invalid rows that are stored for a run.
 const MAX_INVALID: usize = 1000;
@@ -63,7 +63,7 @@ impl State {
     /// When the state cannot be written.
     pub fn commit(&mut self, changes: &[Change], run: i64, code: &str) -> Result<()> {
         let has_problems =
-            self.has_problems || changes.iter().any(|change| matches!(change.what, What::Problem { .. }));
+            self.has_problems || changes.iter().any(|change| matches!(change.kind, ChangeKind::Problem { .. }));
         self.has_problems = has_problems;
         let path = self.path.clone();
         let now = now();
@@ -140,7 +140,7 @@ impl State {
 
 fn write_change(
     transaction: &rusqlite::Transaction<'_>,
-    Change { key, sink, what }: &Change,
+    Change { key, sink, kind }: &Change,
     run: i64,
     code: &str,
     now: &str,
@@ -162,8 +162,8 @@ fn write_change(
                    AND versions.fingerprint = iif(acknowledged = x'', settled.fingerprint, acknowledged))";
         transaction.prepare_cached(sql)?.execute(params![key])
     };
-    match what {
-        What::Settled { fingerprint, how, row } => {
+    match kind {
+        ChangeKind::Settled { fingerprint, how, row } => {
             // The sink does not get a dropped row: it still has the row that it acknowledged before.
             let is_acknowledged = matches!(how, Settlement::Sent | Settlement::Baseline);
             let sql = "INSERT INTO settled VALUES (?1, ?2, ?3, ?4, ?5, iif(?6, x'', NULL)) \
@@ -179,19 +179,19 @@ fn write_change(
             without_doubt()?;
             without_problem()
         }
-        What::Doubt => {
+        ChangeKind::Doubt => {
             let sql = "INSERT OR IGNORE INTO doubts VALUES (?1, ?2)";
             transaction.prepare_cached(sql)?.execute(params![key, sink])?;
             Ok(())
         }
-        What::Gone => {
+        ChangeKind::Gone => {
             let sql = "DELETE FROM settled WHERE key = ?1 AND sink = ?2";
             transaction.prepare_cached(sql)?.execute(params![key, sink])?;
             without_old_versions()?;
             without_doubt()?;
             without_problem()
         }
-        What::Problem { fingerprint, failed, sure, stage, reason, answer } => {
+        ChangeKind::Problem { fingerprint, failed, sure, stage, reason, answer } => {
             if *sure {
                 without_doubt()?;
             }
