@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::inside;
+use super::project_files;
 use sluicegate_engine::handle_of;
 
 /// The cases of one transformation.
@@ -427,7 +427,7 @@ fn joined(file: &Path, path: &str) -> PathBuf {
 
 /// Returns the path after checking that it is inside the project.
 fn own(file: &Path, path: PathBuf) -> Result<PathBuf> {
-    inside::check(file, &path).map_err(|message| wrong(file, message))?;
+    project_files::check(file, &path).map_err(|message| wrong(file, message))?;
     Ok(path)
 }
 

@@ -49,11 +49,11 @@ pub use module_id::ModuleId;
 pub use program::{Determinism, Program, SHIPPED_LIBRARIES, handle_of, nearest};
 pub use run::batch::{BatchStep, Verdicts};
 pub use run::blank_isolate::prepare;
+use run::current_stack;
 pub use run::event::Step;
 use run::fetch;
 use run::in_flight::InFlight;
 pub use run::in_flight::Lost;
-use run::located;
 pub use run::print_plan::PrintPlanning;
 pub use run::requests::{Access, MAX_REQUEST, MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Network, SharedNetwork};
 use run::state::EventState;
@@ -371,7 +371,7 @@ impl Engine {
     /// From now on, failures of events that run out of CPU time have a stack and a position, if these can be
     /// determined. The event is interrupted for that when it comes near its limit.
     pub fn locate_timeouts(&mut self) {
-        self.watch.locate(located::stack);
+        self.watch.locate(current_stack::stack);
     }
 
     /// The number of unanswered requests of the event whose turn it is, and its number of events.

@@ -5,7 +5,7 @@
 //! continues as a worker.
 
 mod fork;
-mod huge;
+mod huge_pages;
 
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
@@ -57,7 +57,7 @@ fn serve() -> io::Result<Role> {
     let forker = Forker::new()?;
     engine::initialize_to_fork(jitless);
     engine::prepare(&options).map_err(|error| io::Error::other(error.to_string()))?;
-    huge::move_program();
+    huge_pages::move_program();
     inherit_memory()?;
     // If this fails, each child sets up all layers itself.
     let _ = sandbox::prepare(jitless);

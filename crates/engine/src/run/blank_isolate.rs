@@ -17,8 +17,8 @@ use crate::limits::heap::HeapGuard;
 use crate::limits::watchdog;
 use crate::load_error::{LoadError, LoadErrorKind};
 use crate::program::Program;
+use crate::run::current_stack;
 use crate::run::host_functions;
-use crate::run::located;
 use crate::run::print_plan::PrintPlan;
 use crate::run::requests::Access;
 use crate::run::source_scan;
@@ -211,7 +211,7 @@ impl BlankIsolate {
             let context = v8::Context::new(scope, v8::ContextOptions::default());
             context.set_allow_generation_from_strings(false);
             let scope = &mut v8::ContextScope::new(scope, context);
-            let known = located::CodeContext(v8::Global::new(scope, context));
+            let known = current_stack::CodeContext(v8::Global::new(scope, context));
             scope.set_slot(known);
             flatness::learn(scope);
             (Inspector::open(scope, context, observer), install(scope, context, &kind, purpose))

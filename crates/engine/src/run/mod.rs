@@ -4,13 +4,13 @@
 pub(crate) mod batch;
 pub(crate) mod blank_isolate;
 pub(crate) mod call_result;
+pub(crate) mod current_stack;
 pub(crate) mod declarations;
 pub(crate) mod driver_functions;
 pub(crate) mod event;
 pub(crate) mod fetch;
 pub(crate) mod host_functions;
 pub(crate) mod in_flight;
-pub(crate) mod located;
 pub(crate) mod output;
 pub(crate) mod parse;
 pub(crate) mod print_plan;

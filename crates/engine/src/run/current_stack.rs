@@ -1,4 +1,4 @@
-//! Finds the current place in the code, for events that run out of time.
+//! Returns the stack of the running code, for events that run out of time.
 
 use deno_core::v8;
 
