@@ -13,7 +13,9 @@ use serde_json::json;
 
 use super::protocol::{Change, Ended, FromWorker, Job, Subject, TestError, Tests, ToWorker};
 use crate::workers::{JsonSocket, answer};
-use sluicegate_engine::testing::{Answers, Module, Stopped, TestIsolate, TestIsolateOptions, Tests as Loaded, World};
+use sluicegate_engine::testing::{
+    Answers, Module, Stopped, TestHost, TestIsolate, TestIsolateOptions, Tests as Loaded,
+};
 use sluicegate_engine::{Determinism, Engine, Event, ModuleId, Network, RunObserver, UnsafeRead, Variable, Variables};
 
 /// The maximum number of engines that are kept for the next events of the same unit.
@@ -36,9 +38,9 @@ pub fn main() -> u8 {
 /// Sets up the same sandbox as a worker of `run`, then runs one unit after the other.
 fn serve() -> io::Result<()> {
     let Some(socket) = JsonSocket::enter_sandbox()? else { return Ok(()) };
-    let pipe = Pipe(Rc::new(RefCell::new(socket)));
-    while let Some(ToWorker::Job(job)) = pipe.read() {
-        run(*job, &pipe)?;
+    let supervisor = SupervisorSocket(Rc::new(RefCell::new(socket)));
+    while let Some(ToWorker::Job(job)) = supervisor.read() {
+        run(*job, &supervisor)?;
     }
     Ok(())
 }
@@ -55,9 +57,9 @@ fn end() {
 
 /// The socket to the supervisor.
 #[derive(Clone)]
-struct Pipe(Rc<RefCell<JsonSocket>>);
+struct SupervisorSocket(Rc<RefCell<JsonSocket>>);
 
-impl Pipe {
+impl SupervisorSocket {
     fn read(&self) -> Option<ToWorker> {
         self.0.borrow_mut().read()
     }
@@ -67,17 +69,17 @@ impl Pipe {
     }
 }
 
-fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
+fn run(job: Job, supervisor: &SupervisorSocket) -> io::Result<()> {
     let options = TestIsolateOptions { time: job.time, heap: HEAP, host: job.host.clone() };
     let observer = RunObserver::new(job.look);
     let engines = Rc::new(RefCell::new(Engines {
         subject: job.subject,
         seed: job.seed,
         others: BTreeMap::new(),
-        made: Vec::new(),
+        entries: Vec::new(),
         observer: observer.clone(),
-        pipe: pipe.clone(),
-        recorded: Rc::default(),
+        supervisor: supervisor.clone(),
+        network: Rc::default(),
         unsafe_read: None,
     }));
     let load = || {
@@ -85,7 +87,7 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
             Tests::Module(module) => Loaded::Module(module),
             Tests::Cases(text) => Loaded::Cases(text),
         };
-        let isolate = TestIsolate::load(&tests, &options, &observer, Box::new(Outside(engines.clone())))?;
+        let isolate = TestIsolate::load(&tests, &options, &observer, Box::new(Host(engines.clone())))?;
         isolate.on_stuck(|| {
             // A test that waits for its transformation is not stuck: the transformation has limits of its own.
             if !INSIDE.load(Ordering::SeqCst) {
@@ -96,30 +98,30 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
     };
     let mut isolate = match load() {
         Ok(isolate) => isolate,
-        Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+        Err(error) => return supervisor.write(&FromWorker::LoadFailed(error)),
     };
     let listed: Vec<super::protocol::Listed> =
         isolate.list().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    pipe.write(&FromWorker::Listed(listed.clone()))?;
+    supervisor.write(&FromWorker::Listed(listed.clone()))?;
     if job.list_only {
-        return pipe.write(&FromWorker::Finished(super::protocol::Finished::default()));
+        return supervisor.write(&FromWorker::Finished(super::protocol::Finished::default()));
     }
-    let mut held = isolate.variables();
+    let mut last_values = isolate.variables();
     let order = job.order.unwrap_or_else(|| (0..listed.len()).collect());
     let is_run = |index: &usize| listed.get(*index).is_some_and(|test| !test.skipped && !test.filtered);
     let mut used = false;
     for index in order.into_iter().filter(is_run).skip(job.from) {
         if job.alone && used {
-            engines.borrow_mut().made.clear();
+            engines.borrow_mut().entries.clear();
             drop(isolate);
             isolate = match load() {
                 Ok(isolate) => isolate,
-                Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+                Err(error) => return supervisor.write(&FromWorker::LoadFailed(error)),
             };
             isolate.list();
         }
         used = true;
-        pipe.write(&FromWorker::Started(index))?;
+        supervisor.write(&FromWorker::Started(index))?;
         let started = Instant::now();
         let own = listed.get(index).and_then(|test| test.timeout).map(|millis| Duration::from_secs_f64(millis / 1e3));
         let ran = isolate.run(index, own);
@@ -134,38 +136,38 @@ fn run(job: Job, pipe: &Pipe) -> io::Result<()> {
         let over = matches!(ran, Err(Stopped::Time | Stopped::Heap));
         let mut changes = engines.borrow_mut().changes();
         if !over {
-            changes.extend(take_changes(&mut held, isolate.variables()));
+            changes.extend(take_changes(&mut last_values, isolate.variables()));
         }
         let unsafe_read = engines.borrow_mut().unsafe_read.take().map(Box::new);
-        pipe.write(&FromWorker::Ended { index, millis, result, changes, unsafe_read })?;
+        supervisor.write(&FromWorker::Ended { index, millis, result, changes, unsafe_read })?;
         if over {
             drop(isolate);
             isolate = match load() {
                 Ok(isolate) => isolate,
-                Err(error) => return pipe.write(&FromWorker::LoadFailed(error)),
+                Err(error) => return supervisor.write(&FromWorker::LoadFailed(error)),
             };
             isolate.list();
-            held = isolate.variables();
+            last_values = isolate.variables();
         }
     }
     let finished = isolate.finish().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     if job.look.coverage {
         // Isolates report their coverage when they are dropped.
         drop(isolate);
-        engines.borrow_mut().made.clear();
-        pipe.write(&FromWorker::Coverage(observer.take_coverage()))?;
+        engines.borrow_mut().entries.clear();
+        supervisor.write(&FromWorker::Coverage(observer.take_coverage()))?;
     }
-    pipe.write(&FromWorker::Finished(finished))
+    supervisor.write(&FromWorker::Finished(finished))
 }
 
 /// Returns the variables that have another value than before, and remembers the current values.
-fn take_changes(held: &mut Variables, now: Variables) -> Vec<Change> {
-    let before = std::mem::replace(held, now);
-    let names: BTreeSet<&Variable> = before.keys().chain(held.keys()).collect();
-    let changes = names.into_iter().filter(|name| before.get(name) != held.get(name)).map(|name| Change {
+fn take_changes(last_values: &mut Variables, now: Variables) -> Vec<Change> {
+    let before = std::mem::replace(last_values, now);
+    let names: BTreeSet<&Variable> = before.keys().chain(last_values.keys()).collect();
+    let changes = names.into_iter().filter(|name| before.get(name) != last_values.get(name)).map(|name| Change {
         variable: name.clone(),
         before: before.get(name).cloned(),
-        after: held.get(name).cloned(),
+        after: last_values.get(name).cloned(),
     });
     changes.collect()
 }
@@ -184,30 +186,30 @@ fn stopped_error(stopped: Stopped, own: Option<Duration>, options: &TestIsolateO
 }
 
 /// The tests' connection to the outside: modules from the supervisor, and engines for the transformation.
-struct Outside(Rc<RefCell<Engines>>);
+struct Host(Rc<RefCell<Engines>>);
 
 struct Engines {
     subject: Result<Subject, String>,
     seed: Option<u32>,
     others: BTreeMap<String, Result<Subject, String>>,
     /// The engines, each with the key that distinguishes it.
-    made: Vec<Made>,
+    entries: Vec<EngineEntry>,
     observer: Rc<RunObserver>,
-    pipe: Pipe,
+    supervisor: SupervisorSocket,
     /// The network of all engines.
-    recorded: Rc<RefCell<Recorded>>,
+    network: Rc<RefCell<RecordedNetwork>>,
     /// An integer that the transformation has read and that JavaScript cannot hold: the first one of the current test.
     unsafe_read: Option<UnsafeRead>,
 }
 
 /// A network whose answers come from the test, at once.
 #[derive(Default)]
-struct Recorded {
+struct RecordedNetwork {
     source: Option<Answers>,
     answers: VecDeque<(u64, String)>,
 }
 
-impl Network for Recorded {
+impl Network for RecordedNetwork {
     fn send(&mut self, id: u64, request: &str) -> Result<(), String> {
         // The test's code runs again now, on the test's time.
         INSIDE.store(false, Ordering::SeqCst);
@@ -226,15 +228,15 @@ impl Network for Recorded {
     }
 }
 
-struct Made {
-    key: Key,
+struct EngineEntry {
+    key: EngineKey,
     engine: Engine,
     /// The values of the engine's variables after the last test.
-    held: Variables,
+    last_values: Variables,
 }
 
 #[derive(Clone, PartialEq)]
-struct Key {
+struct EngineKey {
     of: Option<String>,
     credentials: Option<BTreeMap<String, String>>,
     determinism: Determinism,
@@ -251,7 +253,7 @@ struct TransformCall {
     seed: Option<u32>,
 }
 
-impl World for Outside {
+impl TestHost for Host {
     fn module(&mut self, specifier: &str, importer: &str, form: Option<&str>) -> Result<Module, String> {
         let engines = self.0.borrow();
         if let Ok(subject) = &engines.subject
@@ -261,7 +263,7 @@ impl World for Outside {
         }
         let (specifier, importer) = (specifier.to_owned(), importer.to_owned());
         let ask = FromWorker::NeedModule { specifier, importer, form: form.map(str::to_owned) };
-        match engines.pipe.write(&ask).ok().and_then(|()| engines.pipe.read()) {
+        match engines.supervisor.write(&ask).ok().and_then(|()| engines.supervisor.read()) {
             Some(ToWorker::Module(module)) => module,
             _ => Err(GONE.to_owned()),
         }
@@ -270,10 +272,10 @@ impl World for Outside {
     fn file(&mut self, path: &str) -> Result<Option<String>, String> {
         let engines = self.0.borrow();
         match engines
-            .pipe
+            .supervisor
             .write(&FromWorker::NeedFile { path: path.to_owned() })
             .ok()
-            .and_then(|()| engines.pipe.read())
+            .and_then(|()| engines.supervisor.read())
         {
             Some(ToWorker::File(text)) => text,
             _ => Err(GONE.to_owned()),
@@ -292,25 +294,25 @@ impl World for Outside {
 
 impl Engines {
     fn transform(&mut self, request: &TransformCall, answers: Answers) -> Result<String, String> {
-        let key = Key {
+        let key = EngineKey {
             of: request.of.clone(),
             credentials: request.credentials.clone(),
             determinism: Determinism { now: request.now, seed: request.seed.or(self.seed) },
         };
-        let at = match self.made.iter().position(|made| made.key == key) {
+        let at = match self.entries.iter().position(|entry| entry.key == key) {
             Some(at) => at,
             None => {
                 let mut engine = self.make(&key)?;
-                if self.made.len() == MAX_ENGINES {
-                    self.made.remove(0);
+                if self.entries.len() == MAX_ENGINES {
+                    self.entries.remove(0);
                 }
-                let held = engine.variables();
-                self.made.push(Made { key, engine, held });
-                self.made.len() - 1
+                let last_values = engine.variables();
+                self.entries.push(EngineEntry { key, engine, last_values });
+                self.entries.len() - 1
             }
         };
-        *self.recorded.borrow_mut() = Recorded { source: Some(answers), answers: VecDeque::new() };
-        let engine = &mut self.made[at].engine;
+        *self.network.borrow_mut() = RecordedNetwork { source: Some(answers), answers: VecDeque::new() };
+        let engine = &mut self.entries[at].engine;
         let metadata = request.metadata.as_deref().map(str::as_bytes);
         let events: Vec<Event<'_>> =
             request.events.iter().map(|event| Event { json: event.as_bytes(), metadata }).collect();
@@ -318,23 +320,26 @@ impl Engines {
         if let Some(read) = engine.unsafe_read() {
             self.unsafe_read.get_or_insert(read);
         }
-        self.recorded.borrow_mut().source = None;
+        self.network.borrow_mut().source = None;
         Ok(answer)
     }
 
     /// Returns the changes that the last test left in the transformation's variables.
     fn changes(&mut self) -> Vec<Change> {
-        self.made.iter_mut().flat_map(|made| take_changes(&mut made.held, made.engine.variables())).collect()
+        self.entries
+            .iter_mut()
+            .flat_map(|entry| take_changes(&mut entry.last_values, entry.engine.variables()))
+            .collect()
     }
 
-    fn make(&mut self, key: &Key) -> Result<Engine, String> {
+    fn make(&mut self, key: &EngineKey) -> Result<Engine, String> {
         let mut subject = match &key.of {
             None => self.subject.clone()?,
             Some(path) => match self.others.get(path) {
                 Some(known) => known.clone()?,
                 None => {
                     let ask = FromWorker::NeedSubject { path: path.clone() };
-                    let found = match self.pipe.write(&ask).ok().and_then(|()| self.pipe.read()) {
+                    let found = match self.supervisor.write(&ask).ok().and_then(|()| self.supervisor.read()) {
                         Some(ToWorker::Subject(subject)) => subject.map(|subject| *subject),
                         _ => Err(GONE.to_owned()),
                     };
@@ -355,7 +360,7 @@ impl Engines {
             let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
             format!("the transformation does not load: {error}{help}")
         })?;
-        engine.connect(self.recorded.clone());
+        engine.connect(self.network.clone());
         engine.on_stuck(|| {
             // The test's function that answers a request may take as long as the test.
             if INSIDE.load(Ordering::SeqCst) {

@@ -4,7 +4,7 @@
 use deno_core::v8;
 
 /// Answers requests of the transformation under test with `ask` of `js/testing/fetch.js`. Use it only inside the call
-/// of [`super::World::transform`] that it was passed to.
+/// of [`super::TestHost::transform`] that it was passed to.
 pub struct Answers {
     isolate: v8::UnsafeRawIsolatePtr,
     context: v8::Global<v8::Context>,
@@ -26,7 +26,7 @@ impl Answers {
     /// Returns the answer to a request, both as in `js/runtime/network.js`. `None` if the test is being stopped.
     pub fn ask(&self, request: &str) -> Option<String> {
         // SAFETY: the isolate belongs to this thread, because `Self` is not `Send`. It is alive: it is entered and
-        // waits for the call of `World::transform` during which this is used. Another isolate was entered since, so
+        // waits for the call of `TestHost::transform` during which this is used. Another isolate was entered since, so
         // this one is entered again for as long as its code runs.
         let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(self.isolate) };
         // SAFETY: as above; exited below.

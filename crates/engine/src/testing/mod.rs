@@ -2,7 +2,7 @@
 //!
 //! It has the same lockdown as production, so a library that a test calls directly sees the same globals as in
 //! production. The transformation under test runs elsewhere: `transform(event)` leaves the isolate through
-//! [`World::transform`], whose implementation runs an ordinary [`super::Engine`]. Each test has its own time limit. A
+//! [`TestHost::transform`], whose implementation runs an ordinary [`super::Engine`]. Each test has its own time limit. A
 //! test isolate that hit a limit cannot be used again, see [`TestIsolate::run`].
 
 mod answers;
@@ -32,7 +32,7 @@ use crate::{Protection, initialize};
 pub const TESTING_SCRIPT: &str = "sluicegate:testing";
 
 /// The world outside the isolate, as far as a test file can reach it.
-pub trait World {
+pub trait TestHost {
     /// Returns the module that `importer` means by `specifier`. `form` is the type of the import, e.g. `json`.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ pub struct TestIsolate {
     time: Duration,
 }
 
-type Outside = Option<Box<dyn World>>;
+type HostSlot = Option<Box<dyn TestHost>>;
 
 /// The contents of a test file.
 pub enum Tests<'a> {
@@ -107,7 +107,7 @@ impl TestIsolate {
         tests: &Tests<'_>,
         options: &TestIsolateOptions,
         observer: &Rc<RunObserver>,
-        world: Box<dyn World>,
+        host: Box<dyn TestHost>,
     ) -> Result<Self, LoadError> {
         initialize(Protection::None);
         // A test only computes and waits for its transformation; the long wall limit allows for a busy machine.
@@ -115,7 +115,7 @@ impl TestIsolate {
         let watch = Watch::new(&limits);
         let (mut isolate, heap) =
             lifecycle::create(v8::CreateParams::default().heap_limits(0, limits.heap), limits.heap);
-        isolate.set_slot::<Outside>(Some(world));
+        isolate.set_slot::<HostSlot>(Some(host));
         watch.guard(&mut isolate);
         watch.begin();
         let mut inspector = None;
@@ -324,13 +324,13 @@ fn prepare(
     Ok(Prepared { context: v8::Global::new(scope, context), list, run, finish, functions, modules })
 }
 
-/// Resolves a test's import: to the test API, or through the world.
+/// Resolves a test's import: to the test API, or through the host.
 fn find(isolate: &mut v8::Isolate, specifier: &str, form: Option<&str>, importer: &Module) -> Result<Module, NotFound> {
     if let Some(found) = api::find(specifier) {
         return found;
     }
-    let world = isolate.get_slot_mut::<Outside>().and_then(Option::as_mut);
-    let found = world.expect("only taken while tests run").module(specifier, &importer.name, form);
+    let host = isolate.get_slot_mut::<HostSlot>().and_then(Option::as_mut);
+    let found = host.expect("only taken while tests run").module(specifier, &importer.name, form);
     found.map_err(|message| NotFound { message, help: None })
 }
 
@@ -365,13 +365,13 @@ fn transform(
 ) {
     let request = args.get(0).to_rust_string_lossy(scope);
     // Taken out for the call: the transformation creates isolates of its own and must not use this one.
-    let Some(mut world) = scope.get_slot_mut::<Outside>().and_then(Option::take) else { return };
+    let Some(mut host) = scope.get_slot_mut::<HostSlot>().and_then(Option::take) else { return };
     let text = match Answers::new(scope, args.get(1)) {
-        Some(answers) => world.transform(&request, answers),
+        Some(answers) => host.transform(&request, answers),
         None => String::new(),
     };
-    if let Some(slot) = scope.get_slot_mut::<Outside>() {
-        *slot = Some(world);
+    if let Some(slot) = scope.get_slot_mut::<HostSlot>() {
+        *slot = Some(host);
     }
     if let Some(text) = v8::String::new(scope, &text) {
         answer.set(text.into());
@@ -381,8 +381,8 @@ fn transform(
 /// `host.read(path)`: the text of a file, or undefined.
 fn read(scope: &mut v8::PinScope<'_, '_>, args: v8::FunctionCallbackArguments, mut answer: v8::ReturnValue<v8::Value>) {
     let path = args.get(0).to_rust_string_lossy(scope);
-    let Some(world) = scope.get_slot_mut::<Outside>().and_then(Option::as_mut) else { return };
-    let found = world.file(&path);
+    let Some(host) = scope.get_slot_mut::<HostSlot>().and_then(Option::as_mut) else { return };
+    let found = host.file(&path);
     let failed = found.is_err();
     let text = match found {
         Ok(None) => return,
