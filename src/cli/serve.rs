@@ -22,7 +22,7 @@ use crate::machine_memory;
 use crate::net::{Client, Policy};
 use crate::play::{self, Playground};
 use crate::serve::pool_cache::PoolOptions;
-use crate::serve::{self, Config, From, traces};
+use crate::serve::{self, CodeOrigin, Config, traces};
 use crate::tally::exit;
 use crate::workers::{self, RunError, Sandbox};
 use sluicegate_engine::{Options, Program};
@@ -86,8 +86,8 @@ pub fn resolve(global: &Global, env: Env<'_>) -> Result<Resolved, Diagnostic> {
     let secret = variable("CONFIG_BACKEND_HOSTED_SECRET").map(|secret| secret.trim().to_owned());
     let secret = secret.filter(|secret| !secret.is_empty());
     let code = match (&flags.dir, backend) {
-        (Some(dir), _) => From::Folder(dir.clone()),
-        (None, Some(url)) => From::Backend(url, secret),
+        (Some(dir), _) => CodeOrigin::Folder(dir.clone()),
+        (None, Some(url)) => CodeOrigin::Backend(url, secret),
         (None, None) => {
             return Err(Diagnostic::new("no source of code is given")
                 .help("name a folder with --dir, or a config backend with --backend-url or CONFIG_BACKEND_URL"));
@@ -183,7 +183,7 @@ fn at_home(address: SocketAddr) -> Option<SocketAddr> {
 
 /// Returns the playground next to the server, and its token.
 fn open_playground(resolved: &Resolved) -> anyhow::Result<Option<(Playground, String)>> {
-    let (Some(settings), From::Folder(dir)) = (&resolved.play, &resolved.config.code) else { return Ok(None) };
+    let (Some(settings), CodeOrigin::Folder(dir)) = (&resolved.play, &resolved.config.code) else { return Ok(None) };
     let playground = playground(dir, SettingsOrigin::Server(settings.clone()), config::sandbox(settings))?;
     let token = playground.token().as_str().to_owned();
     Ok(Some((playground, token)))

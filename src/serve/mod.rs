@@ -65,7 +65,7 @@ pub struct Config {
     /// The address to listen on.
     pub listen: String,
     /// The source of the code.
-    pub code: From,
+    pub code: CodeOrigin,
     /// How the code is run.
     pub pool_options: PoolOptions,
     /// The most units that all workers together may process at a time.
@@ -93,7 +93,7 @@ pub struct Config {
 
 /// A source of code.
 #[derive(Clone, Debug)]
-pub enum From {
+pub enum CodeOrigin {
     /// A folder.
     Folder(PathBuf),
     /// A config backend: its URL and its secret.
@@ -190,10 +190,10 @@ impl App {
     /// When the source of the code cannot be opened.
     pub fn new(config: &Config) -> Result<Self, ServeError> {
         let source = match &config.code {
-            From::Folder(dir) => {
+            CodeOrigin::Folder(dir) => {
                 Source::Folder(Folder::open(dir).map_err(|error| ServeError::Folder { dir: dir.clone(), error })?)
             }
-            From::Backend(url, secret) => Source::Backend(Backend::new(url, secret.clone())?),
+            CodeOrigin::Backend(url, secret) => Source::Backend(Backend::new(url, secret.clone())?),
         };
         let mut metrics = Metrics::new(config.memory_bound());
         if let Some(client) = &config.pool_options.network {

@@ -72,7 +72,7 @@ fn asks_for_filtered(headers: &HeaderMap) -> bool {
 
 /// The parameters of the request that apply to every group.
 #[derive(Clone)]
-struct Order {
+struct RequestParams {
     app: Arc<App>,
     /// The body, followed by the text that was appended to it.
     body: Arc<Vec<u8>>,
@@ -130,7 +130,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         groups.push((group, common));
     }
     let guard = room.guard();
-    let order = Order {
+    let params = RequestParams {
         app: app.clone(),
         body: Arc::new(bytes),
         len,
@@ -143,13 +143,13 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
     let mut all = Vec::with_capacity(groups.len());
     if groups.len() == 1 {
         for (group, common) in groups {
-            all.push(one(&order, &group, common).await?);
+            all.push(one(&params, &group, common).await?);
         }
     } else {
         let mut tasks = JoinSet::new();
         for (index, (group, common)) in groups.into_iter().enumerate() {
-            let order = order.clone();
-            tasks.spawn(async move { (index, one(&order, &group, common).await) });
+            let params = params.clone();
+            tasks.spawn(async move { (index, one(&params, &group, common).await) });
         }
         let mut done = Vec::new();
         while let Some(finished) = tasks.join_next().await {
@@ -189,7 +189,7 @@ fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Range<usize> {
     start..bytes.len()
 }
 
-impl Order {
+impl RequestParams {
     /// Creates empty rows with memory for this many bytes.
     ///
     /// # Errors
@@ -216,27 +216,27 @@ impl Order {
 }
 
 /// Runs one group.
-async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<GroupRows, Problem> {
-    let Order { app, body, .. } = order;
+async fn one(params: &RequestParams, group: &Group, common: Range<usize>) -> Result<GroupRows, Problem> {
+    let RequestParams { app, body, .. } = params;
     let Some(version) = group.version.as_deref() else {
-        order.judge(&group.items)?;
-        let mut rows = order.rows_of(common.len() + ROW_SIZE)?;
+        params.judge(&group.items)?;
+        let mut rows = params.rows_of(common.len() + ROW_SIZE)?;
         rows::failed(rows.pieces.text(), 400, "Transformation VersionID not found", &body[common]);
         app.metrics.not_run("no_version", group.items.len() as u64);
         return Ok(rows);
     };
     let started = Instant::now();
-    let span = order.trace.as_ref().map(|trace| trace.group(version, group.items.len()));
-    let ready = match app.code.program(version, &order.libraries).await {
+    let span = params.trace.as_ref().map(|trace| trace.group(version, group.items.len()));
+    let ready = match app.code.program(version, &params.libraries).await {
         Ok(ready) => ready,
         Err(Missing::Final(status, error)) => {
             app.metrics.not_run("no_code", group.items.len() as u64);
             tracing::warn!(version, status, error, events = group.items.len(), "there is no code for these events");
-            return every(order, group, status, &error);
+            return every(params, group, status, &error);
         }
         Err(Missing::Later(error)) => {
             tracing::warn!(version, error, "the code cannot be had now, the request is to be sent again");
-            let mut rows = every(order, group, RETRY, &format!("Error: {error}"))?;
+            let mut rows = every(params, group, RETRY, &format!("Error: {error}"))?;
             rows.retry = true;
             return Ok(rows);
         }
@@ -249,20 +249,20 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         app.metrics.not_run("mirror", group.items.len() as u64);
         return Ok(GroupRows { mirror_filtered: true, ..GroupRows::default() });
     }
-    let key = Key::new(group, &order.libraries, &ready);
+    let key = Key::new(group, &params.libraries, &ready);
     let entry = match app.pools.get(&key, group, &ready).await {
         Ok(entry) => entry,
-        Err(AcquireError::Load(error)) => return not_loaded(order, group, &error),
+        Err(AcquireError::Load(error)) => return not_loaded(params, group, &error),
         Err(AcquireError::Later(why)) => return Err(Problem::overloaded(why)),
     };
     let pool = match entry.pool() {
         Ok(pool) => pool,
-        Err(AcquireError::Load(error)) => return not_loaded(order, group, &error),
+        Err(AcquireError::Load(error)) => return not_loaded(params, group, &error),
         Err(AcquireError::Later(why)) => return Err(Problem::overloaded(why)),
     };
     let events: Vec<Row> =
         group.items.iter().map(|item| Row { event: item.event.clone(), metadata: item.metadata.clone() }).collect();
-    let rows = Rows { body: body.clone(), events, one_line: order.one_line, guard: Some(order.guard.clone()) };
+    let rows = Rows { body: body.clone(), events, one_line: params.one_line, guard: Some(params.guard.clone()) };
     let answer = match pool.transform(rows).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -270,7 +270,7 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
                 app.pools.remove(&key, &entry);
             }
             return match &*error {
-                RunError::Load(error) => not_loaded(order, group, error),
+                RunError::Load(error) => not_loaded(params, group, error),
                 RunError::Overloaded(why) => Err(Problem::overloaded(why.clone())),
                 other => {
                     tracing::error!(version, error = %other, "the workers of a transformation are gone");
@@ -305,48 +305,48 @@ async fn one(order: &Order, group: &Group, common: Range<usize>) -> Result<Group
         // The message may contain parts of the event, which is usually personal data.
         tracing::debug!(version, error = failure.message, "what the first of them says");
     }
-    written(order, group, answer)
+    written(params, group, answer)
 }
 
-fn not_loaded(order: &Order, group: &Group, error: &LoadError) -> Result<GroupRows, Problem> {
-    order.app.metrics.not_run("load", group.items.len() as u64);
+fn not_loaded(params: &RequestParams, group: &Group, error: &LoadError) -> Result<GroupRows, Problem> {
+    params.app.metrics.not_run("load", group.items.len() as u64);
     let words = rows::load_words(error);
     tracing::warn!(version = group.version, error = words, events = group.items.len(), "code that does not load");
-    every(order, group, 400, &words)
+    every(params, group, 400, &words)
 }
 
 /// Returns a row for each event, all with the same error.
-fn every(order: &Order, group: &Group, status: u16, error: &str) -> Result<GroupRows, Problem> {
-    order.judge(&group.items)?;
+fn every(params: &RequestParams, group: &Group, status: u16, error: &str) -> Result<GroupRows, Problem> {
+    params.judge(&group.items)?;
     let metadata: usize = group.items.iter().map(|item| item.metadata.len()).sum();
-    let mut rows = order.rows_of(metadata + group.items.len() * (error.len() + ROW_SIZE))?;
+    let mut rows = params.rows_of(metadata + group.items.len() * (error.len() + ROW_SIZE))?;
     for item in &group.items {
-        rows::failed(rows.pieces.text(), status, error, &order.body[item.metadata.clone()]);
+        rows::failed(rows.pieces.text(), status, error, &params.body[item.metadata.clone()]);
     }
     Ok(rows)
 }
 
 /// Returns the rows of a group that was transformed: dropped events first, then the others in order.
-fn written(order: &Order, group: &Group, answer: ServiceAnswer) -> Result<GroupRows, Problem> {
+fn written(params: &RequestParams, group: &Group, answer: ServiceAnswer) -> Result<GroupRows, Problem> {
     let unparsed = answer.outcomes.iter().filter_map(|outcome| match outcome {
         UnitResult::Failed(index, failure) if !was_parsed(failure.kind) => Some(&group.items[*index]),
         _ => None,
     });
-    order.judge(unparsed)?;
+    params.judge(unparsed)?;
     // Rows of failed and dropped events repeat their metadata. The other rows are counted already.
     let sizes = answer.outcomes.iter().map(|outcome| match outcome {
         UnitResult::Failed(index, _) | UnitResult::Dropped(index) => group.items[*index].metadata.len() + ROW_SIZE,
         UnitResult::Rows(_) => 0,
     });
-    let mut rows = order.rows_of(sizes.sum())?;
+    let mut rows = params.rows_of(sizes.sum())?;
     rows.memory.extend(answer.memory);
     if let Some(failure) = of_the_whole_batch(&answer.outcomes) {
-        let metadata = request::common_metadata(&order.body, group);
+        let metadata = request::common_metadata(&params.body, group);
         rows::failed(rows.pieces.text(), 400, &rows::words(failure), &metadata);
         return Ok(rows);
     }
-    let metadata = |index: usize| &order.body[group.items[index].metadata.clone()];
-    if order.filter {
+    let metadata = |index: usize| &params.body[group.items[index].metadata.clone()];
+    if params.filter {
         for outcome in &answer.outcomes {
             if let UnitResult::Dropped(index) = outcome {
                 rows::dropped(rows.pieces.text(), metadata(*index));

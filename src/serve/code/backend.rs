@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::{Missing, Module, NAMELESS, Refused, Sort, javascript, legacy};
+use super::{Missing, Module, ModuleKind, NAMELESS, Refused, javascript, legacy};
 use crate::root_cause::root_cause;
 use sluicegate_engine::handle_of;
 
@@ -37,7 +37,7 @@ pub struct Backend {
     client: reqwest::Client,
     base: String,
     secret: Option<String>,
-    kept: Mutex<HashMap<(Sort, String), Cell>>,
+    kept: Mutex<HashMap<(ModuleKind, String), Cell>>,
 }
 
 /// The answer of the backend.
@@ -68,8 +68,8 @@ impl Backend {
         Ok(Self { client, base: url.trim_end_matches('/').to_owned(), secret, kept: Mutex::default() })
     }
 
-    pub(super) async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
-        let key = (sort, id.to_owned());
+    pub(super) async fn module(&self, kind: ModuleKind, id: &str) -> Result<Arc<Module>, Missing> {
+        let key = (kind, id.to_owned());
         let cell = {
             let mut kept = self.table();
             if kept.len() >= MAX_MODULES && !kept.contains_key(&key) {
@@ -77,7 +77,7 @@ impl Backend {
             }
             kept.entry(key.clone()).or_default().clone()
         };
-        let answer = cell.get_or_init(|| async { self.fetch(sort, id).await.map(Arc::new) }).await.clone();
+        let answer = cell.get_or_init(|| async { self.fetch(kind, id).await.map(Arc::new) }).await.clone();
         if answer.is_err() {
             let mut kept = self.table();
             if kept.get(&key).is_some_and(|other| Arc::ptr_eq(other, &cell)) {
@@ -97,10 +97,10 @@ impl Backend {
             && digits.bytes().all(|byte| byte.is_ascii_digit())
     }
 
-    async fn fetch(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
+    async fn fetch(&self, kind: ModuleKind, id: &str) -> Result<Module, Missing> {
         let mut tries = 0;
         loop {
-            let answer = self.ask(sort, id).await;
+            let answer = self.ask(kind, id).await;
             let (Err(Missing::Later(why)), Some(pause)) = (&answer, PAUSES.get(tries)) else { return answer };
             tracing::warn!(%why, tries, "the config backend does not answer as it should, asking again");
             tokio::time::sleep(*pause).await;
@@ -108,12 +108,12 @@ impl Backend {
         }
     }
 
-    fn url(&self, sort: Sort, id: &str) -> Result<reqwest::Url, Missing> {
+    fn url(&self, kind: ModuleKind, id: &str) -> Result<reqwest::Url, Missing> {
         let mut url = reqwest::Url::parse(&self.base).map_err(|error| Missing::Later(error.to_string()))?;
-        let (parts, query): (Vec<&str>, (&str, &str)) = match sort {
-            Sort::Transformation => (vec!["transformation", "getByVersionId"], ("versionId", id)),
-            Sort::Library => (vec!["transformationLibrary", "getByVersionId"], ("versionId", id)),
-            Sort::Shared => {
+        let (parts, query): (Vec<&str>, (&str, &str)) = match kind {
+            ModuleKind::Transformation => (vec!["transformation", "getByVersionId"], ("versionId", id)),
+            ModuleKind::Library => (vec!["transformationLibrary", "getByVersionId"], ("versionId", id)),
+            ModuleKind::Shared => {
                 let (name, version) = id.split_once('/').unwrap_or((id, ""));
                 (vec!["rudderstackTransformationLibraries", name], ("version", version))
             }
@@ -127,9 +127,9 @@ impl Backend {
         Ok(url)
     }
 
-    async fn ask(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
-        let url = self.url(sort, id)?;
-        let later = |why: String| Missing::Later(format!("{} {id}: {why}", sort.name()));
+    async fn ask(&self, kind: ModuleKind, id: &str) -> Result<Module, Missing> {
+        let url = self.url(kind, id)?;
+        let later = |why: String| Missing::Later(format!("{} {id}: {why}", kind.name()));
         let mut request = self.client.get(url.clone());
         if let Some(secret) = &self.secret {
             request = request.basic_auth(secret, Some(""));
@@ -148,7 +148,7 @@ impl Backend {
                     && status != StatusCode::REQUEST_TIMEOUT =>
             {
                 let url = without_user(url);
-                return Err(Missing::Final(status.as_u16(), format!("Error: {} not found at {url}", sort.name())));
+                return Err(Missing::Final(status.as_u16(), format!("Error: {} not found at {url}", kind.name())));
             }
             status => return Err(later(format!("the config backend answered {status}"))),
         }
@@ -161,7 +161,7 @@ impl Backend {
         }
         let revision: Revision = serde_json::from_slice(&body)
             .map_err(|error| later(format!("the config backend's answer is not what it should be: {error}")))?;
-        if sort != Sort::Shared
+        if kind != ModuleKind::Shared
             && let Some(other) = revision.version_id.as_deref().filter(|other| *other != id)
         {
             return Err(later(format!("the config backend answered with version {other}")));
@@ -169,30 +169,30 @@ impl Backend {
         let Some(code) = revision.code else {
             return Err(later("the config backend answered without code".to_owned()));
         };
-        let name = match sort {
-            Sort::Transformation => {
+        let name = match kind {
+            ModuleKind::Transformation => {
                 revision.name.filter(|name| !name.is_empty()).unwrap_or_else(|| NAMELESS.to_owned())
             }
-            Sort::Library => match revision.name {
+            ModuleKind::Library => match revision.name {
                 Some(name) => handle_of(&name),
                 None => revision.import_name.unwrap_or_else(|| handle_of(id)),
             },
-            Sort::Shared => revision.import_name.unwrap_or_else(|| format!("@rs/{id}")),
+            ModuleKind::Shared => revision.import_name.unwrap_or_else(|| format!("@rs/{id}")),
         };
         let version = revision.code_version.unwrap_or_default();
-        if sort == Sort::Transformation {
+        if kind == ModuleKind::Transformation {
             supported(revision.language.as_deref()).map_err(|error| Missing::Final(400, error))?;
         }
         let typescript =
             revision.language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("typescript"));
         let mut code = javascript(&code, typescript, &name).await.map_err(|error| Missing::Final(400, error))?;
-        if sort == Sort::Transformation && is_legacy(&version) {
+        if kind == ModuleKind::Transformation && is_legacy(&version) {
             code = legacy::as_module(&code);
         }
         Ok(Module { name, code })
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<(Sort, String), Cell>> {
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<(ModuleKind, String), Cell>> {
         self.kept.lock().expect("no code panics while it holds this")
     }
 }

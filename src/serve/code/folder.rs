@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::{Missing, Module, Sort, javascript};
+use super::{Missing, Module, ModuleKind, javascript};
 use sluicegate_engine::{handle_of, is_typescript};
 
 /// The extensions, in the order in which they are tried.
@@ -59,8 +59,8 @@ impl Folder {
         Ok(Self { dir: dir.to_owned(), changes, cache: Mutex::default(), watcher })
     }
 
-    pub(super) async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
-        let key = (sort == Sort::Shared, id.to_owned());
+    pub(super) async fn module(&self, kind: ModuleKind, id: &str) -> Result<Arc<Module>, Missing> {
+        let key = (kind == ModuleKind::Shared, id.to_owned());
         let changes = self.changes.load(Ordering::Acquire);
         if self.watcher.is_some()
             && let Some((at, module)) = self.cache.lock().expect("nothing panics in here").get(&key)
@@ -68,7 +68,7 @@ impl Folder {
         {
             return Ok(module.clone());
         }
-        let read = Arc::new(self.read(sort, id).await?);
+        let read = Arc::new(self.read(kind, id).await?);
         let mut cache = self.cache.lock().expect("nothing panics in here");
         // If the text is the same, the old module is kept, so workers that run it stay warm when other files change.
         let module = match cache.get(&key) {
@@ -79,22 +79,22 @@ impl Folder {
         Ok(module)
     }
 
-    async fn read(&self, sort: Sort, id: &str) -> Result<Module, Missing> {
+    async fn read(&self, kind: ModuleKind, id: &str) -> Result<Module, Missing> {
         let not_found = || {
-            let file = if sort == Sort::Shared { format!("@rs/{id}") } else { id.to_owned() };
+            let file = if kind == ModuleKind::Shared { format!("@rs/{id}") } else { id.to_owned() };
             let place = self.dir.join(format!("{file}.js"));
-            Missing::Final(404, format!("Error: {} not found at {}", sort.name(), place.display()))
+            Missing::Final(404, format!("Error: {} not found at {}", kind.name(), place.display()))
         };
         let parts: Vec<&str> = id.split('/').collect();
-        let fits = match sort {
-            Sort::Shared => parts.len() == 2,
+        let fits = match kind {
+            ModuleKind::Shared => parts.len() == 2,
             _ => parts.len() == 1,
         };
         // An id must be a plain file name, so that it cannot lead out of the folder.
         if !fits || !parts.iter().all(|part| is_name(part)) {
             return Err(not_found());
         }
-        let base = if sort == Sort::Shared { self.dir.join("@rs") } else { self.dir.clone() };
+        let base = if kind == ModuleKind::Shared { self.dir.join("@rs") } else { self.dir.clone() };
         for extension in EXTENSIONS {
             let path = base.join(format!("{id}.{extension}"));
             let text = match std::fs::metadata(&path) {
@@ -112,7 +112,7 @@ impl Folder {
                 }
                 Err(error) => return Err(Missing::Later(format!("cannot read {}: {error}", path.display()))),
             };
-            let name = if sort == Sort::Transformation { format!("{id}.{extension}") } else { handle_of(id) };
+            let name = if kind == ModuleKind::Transformation { format!("{id}.{extension}") } else { handle_of(id) };
             let code =
                 javascript(&text, is_typescript(&path), &name).await.map_err(|error| Missing::Final(400, error))?;
             return Ok(Module { name, code });
@@ -140,12 +140,12 @@ mod tests {
             std::fs::write(dir.path().join(file), "export const a = 1;").unwrap();
         }
         let folder = Folder::open(&dir.path().join("inner")).unwrap();
-        assert!(folder.module(Sort::Transformation, "v1").await.is_ok());
-        assert!(folder.module(Sort::Shared, "hash/v1").await.is_ok());
+        assert!(folder.module(ModuleKind::Transformation, "v1").await.is_ok());
+        assert!(folder.module(ModuleKind::Shared, "hash/v1").await.is_ok());
         for id in ["../secret", "..", "", ".", "/etc/passwd", "v1/../../secret", "a\0b", "v1.js/"] {
-            let missing = folder.module(Sort::Transformation, id).await.unwrap_err();
+            let missing = folder.module(ModuleKind::Transformation, id).await.unwrap_err();
             assert!(matches!(missing, Missing::Final(404, _)), "{id}: {missing:?}");
         }
-        assert!(folder.module(Sort::Shared, "../v1").await.is_err());
+        assert!(folder.module(ModuleKind::Shared, "../v1").await.is_err());
     }
 }

@@ -60,7 +60,7 @@ pub enum Source {
 
 /// The kinds of modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sort {
+pub enum ModuleKind {
     /// A transformation, by its version.
     Transformation,
     /// A library, by its version.
@@ -69,13 +69,13 @@ pub enum Sort {
     Shared,
 }
 
-impl Sort {
+impl ModuleKind {
     /// Returns its name in messages.
     pub fn name(self) -> &'static str {
         match self {
-            Sort::Transformation => "Transformation",
-            Sort::Library => "Transformation Library",
-            Sort::Shared => "Rudder Library",
+            ModuleKind::Transformation => "Transformation",
+            ModuleKind::Library => "Transformation Library",
+            ModuleKind::Shared => "Rudder Library",
         }
     }
 }
@@ -115,10 +115,10 @@ impl Source {
         }
     }
 
-    async fn module(&self, sort: Sort, id: &str) -> Result<Arc<Module>, Missing> {
+    async fn module(&self, kind: ModuleKind, id: &str) -> Result<Arc<Module>, Missing> {
         match self {
-            Source::Backend(backend) => backend.module(sort, id).await,
-            Source::Folder(folder) => folder.module(sort, id).await,
+            Source::Backend(backend) => backend.module(kind, id).await,
+            Source::Folder(folder) => folder.module(kind, id).await,
         }
     }
 }
@@ -155,7 +155,7 @@ impl Code {
     /// # Errors
     /// When one of its modules is missing.
     pub async fn program(&self, version: &str, libraries: &[String]) -> Result<Arc<Ready>, Missing> {
-        let transformation = self.source.module(Sort::Transformation, version).await?;
+        let transformation = self.source.module(ModuleKind::Transformation, version).await?;
         let known = self.libraries(libraries).await?;
         let key = (version.to_owned(), libraries.to_vec());
         let same = |ready: &Ready| {
@@ -192,7 +192,7 @@ impl Code {
     async fn libraries(&self, versions: &[String]) -> Result<Vec<Arc<Module>>, Missing> {
         let mut modules = Vec::with_capacity(versions.len());
         for version in versions {
-            modules.push(self.source.module(Sort::Library, version).await?);
+            modules.push(self.source.module(ModuleKind::Library, version).await?);
         }
         Ok(modules)
     }
@@ -214,7 +214,7 @@ impl Code {
                     && self.source.may_share(id)
                     && !libraries.contains_key(&specifier)
                 {
-                    let library = self.source.module(Sort::Shared, id).await?;
+                    let library = self.source.module(ModuleKind::Shared, id).await?;
                     to_look_at.push(library.code.clone());
                     libraries.insert(specifier, library.code.clone());
                 }
