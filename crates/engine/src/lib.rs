@@ -53,7 +53,7 @@ use run::current_stack;
 pub use run::event::Step;
 use run::fetch;
 use run::in_flight::InFlight;
-pub use run::in_flight::Lost;
+pub use run::in_flight::LostEvent;
 pub use run::print_plan::PrintPlanning;
 pub use run::requests::{Access, MAX_REQUEST, MAX_UNANSWERED, MAX_UNANSWERED_BYTES, Network, SharedNetwork};
 use run::state::EventState;
@@ -62,7 +62,7 @@ use run::ticket::OnTurn;
 pub use run::ticket::Ticket;
 use run::transform_isolate::{Overrides, TransformIsolate, is_source};
 use run::turns;
-use run::waiting::Loss;
+use run::waiting::DiscardReason;
 pub use run::waiting::Settled;
 use serde::{Deserialize, Serialize};
 pub use sluicegate_json::Sink;
@@ -294,7 +294,7 @@ impl Engine {
             match ended {
                 Attempt::Done(done) => return done,
                 Attempt::OutOfTime => {
-                    if let Some(failure) = self.lose(Loss::OutOfTime, Some((number, Ticket::default()))) {
+                    if let Some(failure) = self.lose(DiscardReason::OutOfTime, Some((number, Ticket::default()))) {
                         return failure.into();
                     }
                     // Another event's turn took too long, and only that event fails. This event is
@@ -303,7 +303,7 @@ impl Engine {
                 }
                 Attempt::OutOfMemory => {
                     let made = self.of_number(number, |event| event.made);
-                    self.lose(Loss::OutOfMemory, None);
+                    self.lose(DiscardReason::OutOfMemory, None);
                     if fresh {
                         self.in_flight.made = made;
                         return self.out_of_memory().into();
@@ -313,7 +313,7 @@ impl Engine {
                 Attempt::WantsOverrides => {
                     self.overrides = Overrides::All;
                     self.in_flight.repeated += u64::from(self.of_number(number, |event| event.made));
-                    self.lose(Loss::Reload, None);
+                    self.lose(DiscardReason::Reload, None);
                     // No limit was hit, so it is not counted as a replacement.
                     if let Err(error) = self.load_again() {
                         return Failure::new(FailureKind::Exception, error.to_string()).into();

@@ -11,7 +11,7 @@ use sluicegate_engine::verdict::Verdict;
 use sluicegate_engine::{BatchStep, Event, OutputFraming, Settled, Ticket, Verdicts};
 
 /// The event of a line, and the parts of the line around it.
-type Around<'b> = (Event<'b>, (&'b [u8], &'b [u8]));
+type FramedEvent<'b> = (Event<'b>, (&'b [u8], &'b [u8]));
 
 impl Worker {
     /// Starts the lines of a batch.
@@ -19,7 +19,7 @@ impl Worker {
         self.note(work, number);
         let first = self.in_flight.next_place();
         let wholes: Vec<OnceCell<Vec<u8>>> = lines.iter().map(|_| OnceCell::new()).collect();
-        let mut events: Vec<(u64, Around<'_>)> = Vec::with_capacity(lines.len());
+        let mut events: Vec<(u64, FramedEvent<'_>)> = Vec::with_capacity(lines.len());
         for (index, (&line, whole)) in lines.iter().zip(&wholes).enumerate() {
             let place = first + index as u64;
             self.in_flight.wait(work, number + index as u32, line);
@@ -53,7 +53,7 @@ impl Worker {
                 if !alone {
                     return worker.engine.start_batch(ticket, events, framing);
                 }
-                let Some(verdicts) = worker.engine.run_batch(events, framing) else { return BatchStep::Apart };
+                let Some(verdicts) = worker.engine.run_batch(events, framing) else { return BatchStep::RunAlone };
                 verdicts.iter().for_each(|(verdict, _)| worker.acquit_others(verdict));
                 BatchStep::Done(verdicts)
             });
@@ -61,10 +61,10 @@ impl Worker {
     }
 
     /// Calls `act` with the waiting events of a batch and the places of their lines.
-    fn with_batch(&mut self, place: u64, act: impl FnOnce(&mut Self, &[(u64, Around<'_>)])) {
+    fn with_batch(&mut self, place: u64, act: impl FnOnce(&mut Self, &[(u64, FramedEvent<'_>)])) {
         let lines = self.in_flight.batch(place);
         let wholes: Vec<OnceCell<Vec<u8>>> = lines.iter().map(|_| OnceCell::new()).collect();
-        let mut events: Vec<(u64, Around<'_>)> = Vec::with_capacity(lines.len());
+        let mut events: Vec<(u64, FramedEvent<'_>)> = Vec::with_capacity(lines.len());
         for ((place, line), whole) in lines.iter().zip(&wholes) {
             // Lines that are not events already have their verdicts.
             if let Ok(Some(event)) = self.event(line, whole) {
@@ -78,7 +78,7 @@ impl Worker {
     fn batch_step<'b>(
         &mut self,
         ticket: Ticket,
-        events: &[(u64, Around<'b>)],
+        events: &[(u64, FramedEvent<'b>)],
         step: impl FnOnce(&mut Self, &[Event<'b>], &mut dyn FnMut(usize) -> OutputFraming<'b>) -> BatchStep,
     ) {
         let (emit, rows) = (self.emit, self.rows);
@@ -87,7 +87,7 @@ impl Worker {
         let mut places = events.iter().map(|(place, _)| *place);
         match step {
             BatchStep::Done(verdicts) => self.finished_batch(places, verdicts),
-            BatchStep::Apart => {
+            BatchStep::RunAlone => {
                 for place in places {
                     self.in_flight.waits_with(place, 1);
                     self.in_flight.again.push_back((place, false));

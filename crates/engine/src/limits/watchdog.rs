@@ -332,12 +332,12 @@ struct Watchdog {
     ticks: AtomicU64,
     /// Set when the thread is started.
     thread: OnceLock<Thread>,
-    watched: Mutex<Vec<(Weak<Shared>, Sighting)>>,
+    watched: Mutex<Vec<(Weak<Shared>, EngineSnapshot)>>,
 }
 
 /// What the watchdog remembers about an engine between two ticks.
 #[derive(Default)]
-struct Sighting {
+struct EngineSnapshot {
     word: u64,
     cpu_at_first: Duration,
     heap_at_first: usize,
@@ -349,7 +349,7 @@ struct Sighting {
 
 /// V8 calls this on the isolate's own thread, in the middle of its code.
 unsafe extern "C" fn whose_turn(isolate: UnsafeRawIsolatePtr, data: *mut c_void) {
-    // SAFETY: `Sighting::check` passed this pointer, and the target outlives the isolate.
+    // SAFETY: `EngineSnapshot::check` passed this pointer, and the target outlives the isolate.
     let shared = unsafe { &*(data as *const Shared) };
     // SAFETY: V8 calls this on the isolate's own thread, with the isolate that it interrupts.
     let mut isolate = unsafe { Isolate::from_raw_isolate_ptr(isolate) };
@@ -445,7 +445,7 @@ impl Watchdog {
         self.start();
         let mut watched = self.watched.lock().expect("never poisoned: no code panics while it holds this");
         watched.retain(|(engine, _)| engine.strong_count() > 0);
-        watched.push((Arc::downgrade(shared), Sighting::default()));
+        watched.push((Arc::downgrade(shared), EngineSnapshot::default()));
         drop(watched);
         self.wake();
     }
@@ -488,20 +488,20 @@ impl Watchdog {
         let mut watched = self.watched.lock().expect("never poisoned: no code panics while it holds this");
         let mut tick = Duration::from_millis(20);
         let mut busy = false;
-        for (engine, sighting) in watched.iter_mut() {
+        for (engine, snapshot) in watched.iter_mut() {
             let Some(engine) = engine.upgrade() else { continue };
             let own = (engine.cpu.get().min(engine.wall.get()) / 10)
                 .clamp(Duration::from_millis(1), Duration::from_millis(20));
             tick = tick.min(own);
             // Capped, so that an event does not age while this process is stopped or this thread does not run.
-            let moved = sighting.check(&engine, since_last.min(4 * own));
+            let moved = snapshot.check(&engine, since_last.min(4 * own));
             busy |= moved;
         }
         (tick, busy)
     }
 }
 
-impl Sighting {
+impl EngineSnapshot {
     /// Checks one engine. Returns whether it is at work.
     fn check(&mut self, engine: &Shared, passed: Duration) -> bool {
         let word = engine.word.0.load(Ordering::SeqCst);
@@ -513,7 +513,7 @@ impl Sighting {
         if word & !PHASE != self.word & !PHASE || self.word & PHASE == IDLE {
             let cpu_at_first = cpu_time(engine.clock).unwrap_or_default();
             let heap_at_first = engine.heap.load(Ordering::Relaxed);
-            *self = Sighting { word, cpu_at_first, heap_at_first, ..Sighting::default() };
+            *self = EngineSnapshot { word, cpu_at_first, heap_at_first, ..EngineSnapshot::default() };
             return true;
         }
         self.wall += passed;

@@ -20,7 +20,7 @@ use crate::run::parse::{carry, parse};
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides};
-use crate::run::waiting::{self, ALONE, How};
+use crate::run::waiting::{self, ALONE, WaitResult};
 use crate::run::window;
 use crate::unsafe_reads::{self, UnsafeReads};
 use crate::v8::event_number::NO_EVENT;
@@ -48,7 +48,7 @@ pub enum BatchStep {
     /// Its events have their verdicts. [`Engine::logs`] has the log lines.
     Done(Verdicts),
     /// The call failed as a whole: each event must be run alone.
-    Apart,
+    RunAlone,
     /// The batch waits for the network; see [`Engine::settled`]. The list has the indices of its lines that are not
     /// events: they have failed, and the batch continues without them.
     Waits(Vec<(usize, Failure)>),
@@ -113,7 +113,7 @@ impl Engine {
         loop {
             let faults = match self.start_batch(ALONE, events, framing) {
                 BatchStep::Done(verdicts) => return Some(verdicts),
-                BatchStep::Apart => return None,
+                BatchStep::RunAlone => return None,
                 BatchStep::Waits(faults) => faults,
             };
             let fresh = self.isolate.as_ref().is_some_and(|isolate| isolate.events == 1);
@@ -172,13 +172,13 @@ impl Engine {
         framing: &mut FramingOf<'_, 'a>,
     ) -> BatchStep {
         self.logs.clear();
-        let number = match settled.how {
-            How::Failed(mut failure, made) => {
+        let number = match settled.result {
+            WaitResult::Failed(mut failure, made) => {
                 self.mask_failure(&mut failure);
                 self.in_flight.made = made;
                 return self.step_of(Batched::Failed(*failure), events.len(), made);
             }
-            How::Settled(number) => number,
+            WaitResult::Settled(number) => number,
         };
         let (attempt, in_time) = self.finish_batch_attempt(number, events, framing);
         let made = self.in_flight.made;
@@ -196,7 +196,7 @@ impl Engine {
             Batched::Waits => BatchStep::Waits(faults),
             Batched::Failed(failure) if count > 1 && failure.kind != FailureKind::Timeout => {
                 self.in_flight.repeated += u64::from(made);
-                BatchStep::Apart
+                BatchStep::RunAlone
             }
             Batched::Failed(failure) => {
                 let mut verdicts: Verdicts = (0..count).map(|_| (failure.clone().into(), Vec::new())).collect();

@@ -126,7 +126,7 @@ fn warmed(options: &Options, closed: bool) -> Result<Option<BlankIsolate>, LoadE
         // which is in the next step.
         isolate.low_memory_notification();
         let kind = Kind::new(&Program::default(), options);
-        warmed = Some(BlankIsolate::in_isolate(isolate, heap, kind, None, Use::Forks { closed })?);
+        warmed = Some(BlankIsolate::in_isolate(isolate, heap, kind, None, IsolateUse::Forks { closed })?);
     }
     Ok(warmed)
 }
@@ -144,7 +144,7 @@ const WARM_UP_EVENT: &[u8] = br#"{"n":1,"type":"track","properties":{"name":"ite
 
 /// The purpose of a blank isolate.
 #[derive(Clone, Copy, PartialEq)]
-enum Use {
+enum IsolateUse {
     /// To run the given program.
     Program,
     /// To run programs in children of this process. If `closed`, the built-ins are frozen: only
@@ -194,7 +194,7 @@ impl BlankIsolate {
         isolate.set_host_import_module_dynamically_callback(refuse_import);
         isolate.set_allow_wasm_code_generation_callback(refuse_wasm);
         override_attempts::watch(&mut isolate);
-        Self::in_isolate(isolate, heap, kind, observer, Use::Program)
+        Self::in_isolate(isolate, heap, kind, observer, IsolateUse::Program)
     }
 
     /// Makes an entered isolate blank. Its previous context and everything in it is gone.
@@ -203,7 +203,7 @@ impl BlankIsolate {
         heap: Box<HeapGuard>,
         kind: Kind,
         observer: Option<&Rc<RunObserver>>,
-        purpose: Use,
+        purpose: IsolateUse,
     ) -> Result<Self, LoadError> {
         isolate.set_slot(State::new(kind.log_limit));
         let (inspector, installed) = {
@@ -241,7 +241,7 @@ fn install<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     context: v8::Local<'s, v8::Context>,
     kind: &Kind,
-    purpose: Use,
+    purpose: IsolateUse,
 ) -> Option<Installed> {
     let script = driver::script(scope)?;
     let function: v8::Local<v8::Function> = script.run(scope)?.try_into().ok()?;
@@ -254,7 +254,7 @@ fn install<'s>(
     }
     let (key, legacy) = (v8::String::new(scope, "legacy")?, v8::Boolean::new(scope, kind.legacy));
     host.set(scope, key.into(), legacy.into())?;
-    if purpose != Use::Program {
+    if purpose != IsolateUse::Program {
         let (key, fill) = (v8::String::new(scope, "fillRandom")?, v8::Function::new(scope, web::fill_random)?);
         host.set(scope, key.into(), fill.into())?;
     }
@@ -268,7 +268,7 @@ fn install<'s>(
     let begin: v8::Local<v8::Function> = get(scope, installed, "begin")?.try_into().ok()?;
     let restart: Option<v8::Local<v8::Function>> = get(scope, installed, "restart")?.try_into().ok();
     let closed = match purpose {
-        Use::Forks { closed: true } => {
+        IsolateUse::Forks { closed: true } => {
             let all = v8::Boolean::new(scope, false).into();
             Some(freeze.call(scope, undefined, &[all])?.is_true())
         }

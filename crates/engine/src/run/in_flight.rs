@@ -24,7 +24,7 @@ pub(crate) struct Waiting {
 
 /// An event that waited in an isolate that has ended, and has to run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostEvent {
     /// Which event.
     pub ticket: Ticket,
     /// Whether it must run without any other event in the isolate.
@@ -40,7 +40,7 @@ pub(crate) struct InFlight {
     pub(crate) settled: VecDeque<u32>,
     /// Events that failed, with the number of requests that each has made.
     pub(crate) failed: VecDeque<(Ticket, Failure, u32)>,
-    pub(crate) lost: VecDeque<Lost>,
+    pub(crate) lost: VecDeque<LostEvent>,
     /// The number of further events that are measured.
     measured: u32,
     /// The number of requests by events that have to run again.

@@ -18,7 +18,7 @@ use crate::limits::watchdog::Clock;
 use crate::run::call_result::{CallResult, never_settles};
 use crate::run::event::{Step, call_finish};
 use crate::run::fetch;
-use crate::run::in_flight::{InFlight, Lost, Waiting};
+use crate::run::in_flight::{InFlight, LostEvent, Waiting};
 use crate::run::output::Print;
 use crate::run::state::State;
 use crate::run::ticket::Ticket;
@@ -36,11 +36,11 @@ pub(crate) const ALONE: Ticket = Ticket(u64::MAX, u32::MAX);
 pub struct Settled {
     /// Which event.
     pub ticket: Ticket,
-    pub(crate) how: How,
+    pub(crate) result: WaitResult,
 }
 
 #[derive(Debug)]
-pub(crate) enum How {
+pub(crate) enum WaitResult {
     /// Its promise is settled.
     Settled(u32),
     /// It has failed, after this many requests.
@@ -49,7 +49,7 @@ pub(crate) enum How {
 
 /// Why an isolate is discarded while events wait in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
+pub(crate) enum DiscardReason {
     /// The event whose turn it is hit its CPU or wall limit.
     OutOfTime,
     /// The heap limit was hit, by an unknown event.
@@ -129,7 +129,7 @@ impl Engine {
         };
         drop(entered);
         if !in_time || isolate.heap_was_hit() {
-            self.lose(if in_time { Loss::OutOfMemory } else { Loss::OutOfTime }, None);
+            self.lose(if in_time { DiscardReason::OutOfMemory } else { DiscardReason::OutOfTime }, None);
         }
     }
 
@@ -174,18 +174,18 @@ impl Engine {
     /// Returns an event that is done waiting, if any.
     pub fn settled(&mut self) -> Option<Settled> {
         if let Some((ticket, failure, made)) = self.in_flight.failed.pop_front() {
-            return Some(Settled { ticket, how: How::Failed(Box::new(failure), made) });
+            return Some(Settled { ticket, result: WaitResult::Failed(Box::new(failure), made) });
         }
         while let Some(number) = self.in_flight.settled.pop_front() {
             if let Some(waiting) = self.in_flight.waiting.get(&number) {
-                return Some(Settled { ticket: waiting.ticket, how: How::Settled(number) });
+                return Some(Settled { ticket: waiting.ticket, result: WaitResult::Settled(number) });
             }
         }
         None
     }
 
     /// Returns an event that must run again, if any.
-    pub fn lost(&mut self) -> Option<Lost> {
+    pub fn lost(&mut self) -> Option<LostEvent> {
         self.in_flight.lost.pop_front()
     }
 
@@ -199,13 +199,13 @@ impl Engine {
         out: &mut dyn Sink,
     ) -> Step {
         self.logs.clear();
-        let number = match settled.how {
-            How::Failed(mut failure, made) => {
+        let number = match settled.result {
+            WaitResult::Failed(mut failure, made) => {
                 self.in_flight.made = made;
                 self.mask_failure(&mut failure);
                 return Step::Done(Verdict::Failed(failure));
             }
-            How::Settled(number) => number,
+            WaitResult::Settled(number) => number,
         };
         let (attempt, in_time) = self.finish_attempt(number, event, framing, out);
         self.conclude_finish(attempt, in_time, number, settled.ticket).unwrap_or(Step::Waits)
@@ -219,14 +219,14 @@ impl Engine {
         number: u32,
         ticket: Ticket,
     ) -> Option<T> {
-        let loss = match attempt {
+        let reason = match attempt {
             Attempt::Done(done) => return Some(done),
-            Attempt::WantsOverrides => Loss::Reload,
-            _ if in_time => Loss::OutOfMemory,
-            _ => Loss::OutOfTime,
+            Attempt::WantsOverrides => DiscardReason::Reload,
+            _ if in_time => DiscardReason::OutOfMemory,
+            _ => DiscardReason::OutOfTime,
         };
-        let failure = self.lose(loss, Some((number, ticket)));
-        if loss == Loss::Reload {
+        let failure = self.lose(reason, Some((number, ticket)));
+        if reason == DiscardReason::Reload {
             self.overrides = Overrides::All;
             // If reloading fails, the next event reports it.
             let _ = self.load_again();
@@ -271,10 +271,10 @@ impl Engine {
                     Some(Step::Waits)
                 }
                 CallResult::Finished(texts) => {
-                    let loss = (clean, lossy);
+                    let reason = (clean, lossy);
                     let mut print = Print::new(
                         event.json,
-                        loss,
+                        reason,
                         framing,
                         self.options.limits.output,
                         &mut self.validator,
@@ -309,13 +309,14 @@ impl Engine {
 
     /// Discards the isolate. Records the events that must run again, `current` included unless it is to
     /// blame; then its failure is returned.
-    pub(crate) fn lose(&mut self, loss: Loss, current: Option<(u32, Ticket)>) -> Option<Failure> {
+    pub(crate) fn lose(&mut self, reason: DiscardReason, current: Option<(u32, Ticket)>) -> Option<Failure> {
         let turn = self.isolate.as_mut().and_then(|isolate| isolate.state()).map(|state| state.turn());
         // If reads were recorded, the time that the event needs by itself is unknown.
         let was_watched = self.isolate.as_ref().is_some_and(TransformIsolate::was_watched);
-        let excused =
-            loss == Loss::OutOfTime && was_watched && self.unsafe_read_report.excuses(self.options.unsafe_integers);
-        let in_time = loss != Loss::OutOfTime || excused;
+        let excused = reason == DiscardReason::OutOfTime
+            && was_watched
+            && self.unsafe_read_report.excuses(self.options.unsafe_integers);
+        let in_time = reason != DiscardReason::OutOfTime || excused;
         let to_blame = if in_time { None } else { turn };
         let (unanswered, events) = self.of_turn();
         let failure = (!in_time).then(|| self.out_of_time(self.watch.ran_out_of(), unanswered as usize, events));
@@ -334,7 +335,7 @@ impl Engine {
                     let made =
                         self.isolate.as_mut().and_then(|isolate| isolate.state()?.of(number).map(|event| event.made));
                     self.in_flight.repeated += u64::from(made.unwrap_or_default());
-                    let lost = Lost { ticket, alone: loss == Loss::OutOfMemory };
+                    let lost = LostEvent { ticket, alone: reason == DiscardReason::OutOfMemory };
                     // The event whose turn it was is the most likely culprit, so it is tried first.
                     if turn == Some(number) {
                         self.in_flight.lost.push_front(lost);
@@ -376,7 +377,7 @@ impl Engine {
     pub(crate) fn wait_alone<T>(
         &mut self,
         finish: &mut dyn FnMut(&mut Self, Settled) -> Option<T>,
-    ) -> Result<Option<T>, Lost> {
+    ) -> Result<Option<T>, LostEvent> {
         loop {
             self.expire(Instant::now());
             while let Some(settled) = self.settled() {

@@ -161,7 +161,7 @@ impl TestIsolate {
 
     /// Returns the tests of the file in JSON, as listed by `js/testing/run.js`.
     pub fn list(&mut self) -> Option<String> {
-        self.call(Which::List, None).ok()
+        self.call(TestFunction::List, None).ok()
     }
 
     /// Runs the test at `index` of the list. After [`Stopped::Time`] and [`Stopped::Heap`] the test isolate must be
@@ -174,14 +174,14 @@ impl TestIsolate {
     pub fn run(&mut self, index: usize, time: Option<Duration>) -> Result<String, Stopped> {
         let time = time.unwrap_or(self.time);
         self.watch.set_limits(time, 10 * time);
-        let ran = self.call(Which::Run, Some(index));
+        let ran = self.call(TestFunction::Run, Some(index));
         self.watch.set_limits(self.time, 10 * self.time);
         ran
     }
 
     /// The files to be written after all tests have run, from `js/testing/snapshot.js`, in JSON.
     pub fn finish(&mut self) -> Option<String> {
-        self.call(Which::Finish, None).ok()
+        self.call(TestFunction::Finish, None).ok()
     }
 
     /// Sets the action for a test that cannot be stopped inside the process.
@@ -210,7 +210,7 @@ impl TestIsolate {
         variables
     }
 
-    fn call(&mut self, which: Which, index: Option<usize>) -> Result<String, Stopped> {
+    fn call(&mut self, which: TestFunction, index: Option<usize>) -> Result<String, Stopped> {
         let isolate = self.isolate.as_mut().expect("only taken on drop");
         // SAFETY: exited below; a test isolate is not `Send`, so this is its thread.
         unsafe { isolate.enter() };
@@ -221,9 +221,9 @@ impl TestIsolate {
             let function = v8::Local::new(
                 scope,
                 match which {
-                    Which::List => &self.list,
-                    Which::Run => &self.run,
-                    Which::Finish => &self.finish,
+                    TestFunction::List => &self.list,
+                    TestFunction::Run => &self.run,
+                    TestFunction::Finish => &self.finish,
                 },
             );
             let undefined: v8::Local<v8::Value> = v8::undefined(scope).into();
@@ -253,7 +253,7 @@ impl TestIsolate {
 }
 
 #[derive(Clone, Copy)]
-enum Which {
+enum TestFunction {
     List,
     Run,
     Finish,
