@@ -15,7 +15,7 @@ use crate::net;
 use crate::tally::exit;
 use crate::wire::input::Open;
 use crate::wire::stderr;
-use crate::workers::{self, Ended, Job, RunError, Summary};
+use crate::workers::{self, Job, RunError, StreamEnd, Summary};
 use sluicegate_engine::verdict::FailureKind;
 
 /// Runs the transformation over all events; returns the exit code.
@@ -91,7 +91,7 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
     let mut progress = RunProgress::new(config, &inputs);
     let (summary, result) = workers::run(job, inputs, &mut |summary| progress.tick(summary));
     progress.end(&summary);
-    let whole = result.is_ok() && summary.ended == Ended::Complete && summary.tally.is_conserved();
+    let whole = result.is_ok() && summary.ended == StreamEnd::Complete && summary.tally.is_conserved();
     let (output, kept) = match output {
         // Done first: the file must not depend on the messages below.
         Some(output) if whole => (Some((output.path.clone(), true)), output.keep()),
@@ -103,7 +103,7 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
     let told = !config.quiet
         && !config.stats_json
         && result.is_ok()
-        && summary.ended != Ended::Closed
+        && summary.ended != StreamEnd::Closed
         && summary.failure_groups.groups.is_empty();
     if let (Target::File(path), Some(failure), true) = (&config.errors, &summary.first_failure, told) {
         let all = summary.tally.failures();
@@ -118,7 +118,7 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
     // If no line was read, there is nothing to sum up, and the error is enough.
     let nothing = summary.tally.lines_in == 0 && result.is_err();
     // A reader that has closed the output does not need the summary.
-    let quiet = config.quiet || summary.ended == Ended::Closed;
+    let quiet = config.quiet || summary.ended == StreamEnd::Closed;
     if !nothing && (config.stats_json || !quiet) {
         let output = output.as_ref().map(|(path, written)| (path.as_path(), *written));
         let text = if config.stats_json { stats(&summary, output) } else { line(&summary, output) };
@@ -139,13 +139,13 @@ pub(super) fn over(config: &RunConfig, mut job: Job, inputs: Vec<Open>) -> anyho
 fn exit_code(config: &RunConfig, summary: &Summary) -> u8 {
     let code = summary.tally.exit_code(config.fail_on);
     match summary.ended {
-        Ended::Signal(libc::SIGINT) => exit::INTERRUPTED,
-        Ended::Signal(libc::SIGHUP) => exit::HUNG_UP,
-        Ended::Signal(_) => exit::TERMINATED,
+        StreamEnd::Signal(libc::SIGINT) => exit::INTERRUPTED,
+        StreamEnd::Signal(libc::SIGHUP) => exit::HUNG_UP,
+        StreamEnd::Signal(_) => exit::TERMINATED,
         // The reader closed the output early, which is not an error; lines in progress have no verdict.
-        Ended::Closed => exit::COMPLETE,
-        Ended::Stopped => exit::EVENTS_FAILED,
-        Ended::Complete => code,
+        StreamEnd::Closed => exit::COMPLETE,
+        StreamEnd::Stopped => exit::EVENTS_FAILED,
+        StreamEnd::Complete => code,
     }
 }
 
@@ -161,12 +161,12 @@ fn line(summary: &Summary, output: Option<(&Path, bool)>) -> String {
         text.push_str(&format!(" · {} requests made again", summary.repeated_requests));
     }
     match summary.ended {
-        Ended::Complete => {}
-        Ended::Stopped => text.push_str(" · stopped at the first failure (--on-error stop)"),
-        Ended::Closed => text.push_str(" · the reader of the output went away"),
-        Ended::Signal(libc::SIGINT) => text.push_str(" · interrupted"),
-        Ended::Signal(libc::SIGHUP) => text.push_str(" · hung up"),
-        Ended::Signal(_) => text.push_str(" · terminated"),
+        StreamEnd::Complete => {}
+        StreamEnd::Stopped => text.push_str(" · stopped at the first failure (--on-error stop)"),
+        StreamEnd::Closed => text.push_str(" · the reader of the output went away"),
+        StreamEnd::Signal(libc::SIGINT) => text.push_str(" · interrupted"),
+        StreamEnd::Signal(libc::SIGHUP) => text.push_str(" · hung up"),
+        StreamEnd::Signal(_) => text.push_str(" · terminated"),
     }
     match output {
         Some((path, true)) => text.push_str(&format!(" · written to {}", path.display())),
@@ -202,10 +202,10 @@ fn stats(summary: &Summary, output: Option<(&Path, bool)>) -> String {
         "workers_hung": summary.hangs,
         "requests_repeated": summary.repeated_requests,
         "ended": match summary.ended {
-            Ended::Complete => "complete",
-            Ended::Stopped => "stopped",
-            Ended::Closed => "closed",
-            Ended::Signal(_) => "signal",
+            StreamEnd::Complete => "complete",
+            StreamEnd::Stopped => "stopped",
+            StreamEnd::Closed => "closed",
+            StreamEnd::Signal(_) => "signal",
         },
     });
     if tally.not_written > 0 {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::problem::Problem;
 use super::unpack::Unpacker;
 use crate::root_cause::root_cause;
-use crate::workers::{Budget, Held};
+use crate::workers::{Budget, Reservation};
 
 /// The largest buffer that is allocated before the bytes for it arrive.
 const MAX_AHEAD: usize = 1 << 20;
@@ -46,7 +46,7 @@ pub struct Taken {
 
 /// A request's permit and the memory that it holds.
 pub struct TakenRoom {
-    memory: Held,
+    memory: Reservation,
     #[expect(dead_code, reason = "only dropped")]
     place: OwnedSemaphorePermit,
 }

@@ -25,7 +25,7 @@ use super::request::credentials;
 use super::rows;
 use super::transform::{about_message, of_the_whole_batch};
 use crate::parser_process;
-use crate::workers::{Held, Row, Rows, UnitResult};
+use crate::workers::{Reservation, Row, Rows, UnitResult};
 use sluicegate_engine::{LogLine, Program};
 
 /// The memory for a test run, as a multiple of its body: parts of the body are copied, and the answer takes memory too.
@@ -362,7 +362,7 @@ async fn run_test(app: &App, test_run: TestRun, taken: Taken) -> Result<TestResu
     let rows = Rows { body: body.clone(), events, one_line: false, guard: Some(room.clone()) };
     let answer = pool.transform(rows).await.map_err(|error| Failed::Problem(Problem::overloaded(error.to_string())))?;
     let mut memory = app.memory.hold();
-    if !memory.grow_to(answer.memory.as_ref().map_or(0, Held::bytes) * (COPIES - 1)) {
+    if !memory.grow_to(answer.memory.as_ref().map_or(0, Reservation::bytes) * (COPIES - 1)) {
         return Err(Failed::Problem(no_memory()));
     }
     let guard: Arc<dyn Any + Send + Sync> = Arc::new((room, answer.memory, memory));

@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::request::{self, BadBody, Group, Item};
 use super::rows;
 use super::traces::Trace;
-use crate::workers::{Held, Row, Rows, RunError, ServiceAnswer, UnitResult};
+use crate::workers::{Reservation, Row, Rows, RunError, ServiceAnswer, UnitResult};
 use sluicegate_engine::LoadError;
 use sluicegate_engine::verdict::{Failure, FailureKind};
 
@@ -53,7 +53,7 @@ struct GroupRows {
     /// Whether the whole request is excluded from a mirror's comparison.
     mirror_filtered: bool,
     /// The memory that the rows take.
-    memory: Vec<Held>,
+    memory: Vec<Reservation>,
 }
 
 /// Handles a request.
@@ -166,7 +166,7 @@ async fn answer(app: &Arc<App>, request: Request<Body>, filter: bool) -> Result<
         () => 200,
     };
     let status = StatusCode::from_u16(status).expect("all are in range");
-    let memory: Vec<Held> = all.iter_mut().flat_map(|rows| std::mem::take(&mut rows.memory)).collect();
+    let memory: Vec<Reservation> = all.iter_mut().flat_map(|rows| std::mem::take(&mut rows.memory)).collect();
     let guard: Arc<dyn Any + Send + Sync> = Arc::new((guard, memory));
     let list = Pieces::list(all.into_iter().map(|rows| rows.pieces), &guard);
     Ok((status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], list).into_response())

@@ -109,7 +109,7 @@ impl<'de> Visitor<'de> for Field<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(is_it) = map.next_key_seed(Is(self.0))? {
+        while let Some(is_it) = map.next_key_seed(KeyEquals(self.0))? {
             if is_it {
                 found = Some(map.next_value()?);
             } else {
@@ -121,9 +121,9 @@ impl<'de> Visitor<'de> for Field<'_> {
 }
 
 /// Returns whether a key equals this one.
-struct Is<'n>(&'n str);
+struct KeyEquals<'n>(&'n str);
 
-impl<'de> DeserializeSeed<'de> for Is<'_> {
+impl<'de> DeserializeSeed<'de> for KeyEquals<'_> {
     type Value = bool;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -131,7 +131,7 @@ impl<'de> DeserializeSeed<'de> for Is<'_> {
     }
 }
 
-impl Visitor<'_> for Is<'_> {
+impl Visitor<'_> for KeyEquals<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

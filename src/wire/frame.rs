@@ -150,13 +150,13 @@ pub struct Part {
     /// The bytes of output in the slot.
     pub bytes: u64,
     /// The lines that failed, in order.
-    pub failures: Vec<Failed>,
+    pub failures: Vec<LineFailure>,
     /// Numbers that the code has read and JavaScript cannot represent. The list is short, because a worker reports only
     /// the first number.
-    pub reads: Vec<Noted>,
+    pub reads: Vec<LineNote>,
     /// Formatted log lines.
     pub logs: Vec<u8>,
-    /// The lines that were dropped, in order, numbered as in [`Failed::line`]; only for rows, see [`super::row`].
+    /// The lines that were dropped, in order, numbered as in [`LineFailure::line`]; only for rows, see [`super::row`].
     pub dropped_lines: Vec<u32>,
     /// Network requests that were sent again since the previous part.
     pub repeated: u64,
@@ -170,7 +170,7 @@ pub struct Part {
 
 /// A line that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failed {
+pub struct LineFailure {
     /// The number of the line, from 0 at the start of the unit.
     pub line: u32,
     /// Bytes of output in the slot before this line's output.
@@ -181,8 +181,8 @@ pub struct Failed {
 
 /// A message about a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Noted {
-    /// The number of the line, as in [`Failed::line`].
+pub struct LineNote {
+    /// The number of the line, as in [`LineFailure::line`].
     pub line: u32,
     /// The message, as JSON.
     pub note: Vec<u8>,
@@ -282,7 +282,7 @@ impl Part {
         }
         let mut output_at = 0;
         for _ in 0..failures {
-            let failed = Failed {
+            let failed = LineFailure {
                 line: fields.u32()?,
                 output_at: fields.u64()?,
                 failure: {
@@ -300,7 +300,7 @@ impl Part {
         for _ in 0..reads {
             let line = fields.u32()?;
             let len = fields.u32()?;
-            part.reads.push(Noted { line, note: fields.bytes(len)? });
+            part.reads.push(LineNote { line, note: fields.bytes(len)? });
         }
         part.logs = fields.bytes(logs)?;
         fields.0.is_empty().then_some(part)
@@ -372,7 +372,12 @@ mod tests {
 
     #[test]
     fn a_part_that_contradicts_itself_is_refused() {
-        let good = Part { lines: 2, ok: 1, failures: vec![Failed { line: 1, ..Failed::default() }], ..Part::default() };
+        let good = Part {
+            lines: 2,
+            ok: 1,
+            failures: vec![LineFailure { line: 1, ..LineFailure::default() }],
+            ..Part::default()
+        };
         let bytes = |part: &Part| {
             let mut out = Vec::new();
             part.put(&mut out);
@@ -382,10 +387,10 @@ mod tests {
         assert_eq!(Part::get(&bytes(&Part { lines: 3, ..good.clone() })), None);
         assert_eq!(Part::get(&bytes(&Part { blank: 1, ..good.clone() })), None);
         let mut twice = good.clone();
-        twice.failures.push(Failed { line: 1, ..Failed::default() });
+        twice.failures.push(LineFailure { line: 1, ..LineFailure::default() });
         twice.lines = 3;
         assert_eq!(Part::get(&bytes(&twice)), None);
-        let outside = Part { failures: vec![Failed { output_at: 9, ..Failed::default() }], lines: 2, ..good };
+        let outside = Part { failures: vec![LineFailure { output_at: 9, ..LineFailure::default() }], lines: 2, ..good };
         assert_eq!(Part::get(&bytes(&outside)), None);
     }
 
@@ -430,8 +435,8 @@ mod tests {
 
         #[test]
         fn parts_survive_the_journey(ok in 0u32..1000, dropped in 0u32..1000, lines in prop::collection::btree_set(0u32..5000, 0..20), logs: Vec<u8>) {
-            let failures: Vec<Failed> = lines.iter().map(|line| Failed { line: *line, output_at: 0, failure: logs.clone() }).collect();
-            let reads = lines.iter().take(2).map(|line| Noted { line: *line, note: logs.clone() }).collect();
+            let failures: Vec<LineFailure> = lines.iter().map(|line| LineFailure { line: *line, output_at: 0, failure: logs.clone() }).collect();
+            let reads = lines.iter().take(2).map(|line| LineNote { line: *line, note: logs.clone() }).collect();
             let part =
                 Part { lines: ok + dropped + failures.len() as u32, ok, dropped, failures, reads, logs, ..Part::default() };
             let mut out = Vec::new();

@@ -46,9 +46,9 @@ pub fn write_many(bytes: &[u8]) -> Result<(), Unwritten> {
 }
 
 /// An [`io::Write`] that fails once the reader has been given up; otherwise like [`write_many`].
-pub struct Many;
+pub struct StderrWriter;
 
-impl Write for Many {
+impl Write for StderrWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match write_many(bytes) {
             Ok(()) => Ok(bytes.len()),

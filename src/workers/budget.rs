@@ -56,9 +56,9 @@ impl Budget {
         self.0.short.is_within(SHORT_FOR)
     }
 
-    /// Returns an empty reservation; see [`Held::grow_to`].
-    pub fn hold(&self) -> Held {
-        Held { budget: self.clone(), bytes: 0 }
+    /// Returns an empty reservation; see [`Reservation::grow_to`].
+    pub fn hold(&self) -> Reservation {
+        Reservation { budget: self.clone(), bytes: 0 }
     }
 
     /// Waits until bytes are returned to the whole budget. Misses bytes that are returned between a failed reservation
@@ -95,12 +95,12 @@ impl Budget {
 }
 
 /// Reserved bytes of a [`Budget`]. They are returned when this is dropped.
-pub struct Held {
+pub struct Reservation {
     budget: Budget,
     bytes: usize,
 }
 
-impl Held {
+impl Reservation {
     /// Grows the reservation to `bytes`. Returns `false` and changes nothing if too little of the budget is left.
     #[must_use]
     pub fn grow_to(&mut self, bytes: usize) -> bool {
@@ -122,13 +122,13 @@ impl Held {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.bytes)
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.budget.give_back(self.bytes);

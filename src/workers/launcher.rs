@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const NAME: &str = "launcher";
 
 /// A process to be started.
-struct Order {
+struct LaunchRequest {
     command: Command,
     /// The runtime that watches for the child's exit.
     runtime: Handle,
@@ -34,7 +34,7 @@ struct Order {
 
 /// The thread that starts processes.
 struct Launcher {
-    orders: Sender<Order>,
+    requests: Sender<LaunchRequest>,
     thread: Pid,
 }
 
@@ -46,8 +46,8 @@ struct Launcher {
 pub(super) async fn launch(command: Command) -> io::Result<Child> {
     let launcher = launcher()?;
     let (answer, mut child) = oneshot::channel();
-    let order = Order { command, runtime: Handle::current(), answer };
-    launcher.orders.send(order).map_err(|_| gone())?;
+    let request = LaunchRequest { command, runtime: Handle::current(), answer };
+    launcher.requests.send(request).map_err(|_| gone())?;
     loop {
         match tokio::time::timeout(PATIENCE, &mut child).await {
             Ok(child) => return child.map_err(|_| gone())?,
@@ -74,18 +74,18 @@ fn launcher() -> io::Result<&'static Launcher> {
 
 impl Launcher {
     fn begin() -> io::Result<Self> {
-        let (orders, todo) = channel::<Order>();
+        let (requests, todo) = channel::<LaunchRequest>();
         let (tell, thread) = channel();
         std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
             let _ = tell.send(rustix::thread::gettid());
-            for order in todo {
-                let _inside = order.runtime.enter();
-                let child = tokio::process::Command::from(order.command).kill_on_drop(true).spawn();
+            for request in todo {
+                let _inside = request.runtime.enter();
+                let child = tokio::process::Command::from(request.command).kill_on_drop(true).spawn();
                 // If the task no longer waits, the child is killed here.
-                let _ = order.answer.send(child);
+                let _ = request.answer.send(child);
             }
         })?;
-        Ok(Self { orders, thread: thread.recv().map_err(|_| gone())? })
+        Ok(Self { requests, thread: thread.recv().map_err(|_| gone())? })
     }
 
     /// Sends SIGCONT to the most recently forked process that has not finished its start.

@@ -48,7 +48,7 @@ use std::time::Duration;
 pub(crate) use crate::sandbox;
 pub use crate::sandbox::{SandboxLayer, SandboxReport};
 pub use answer::answer;
-pub use budget::{Budget, Held};
+pub use budget::{Budget, Reservation};
 pub use failures::{FailureGroup, FailureGroups};
 pub(crate) use json_worker::{JsonSocket, JsonWorker};
 pub use prepared::PreparedProcess;
@@ -202,7 +202,7 @@ pub struct Summary {
     /// Network requests that were sent again because another event in flight hit a limit.
     pub repeated_requests: u64,
     /// Why the stream ended early, if it did.
-    pub ended: Ended,
+    pub ended: StreamEnd,
     /// The first failure in the order of the written verdicts, to show to a person.
     pub first_failure: Option<Failure>,
     /// The first number read by the code that JavaScript cannot represent, if the run checks for such numbers.
@@ -226,7 +226,7 @@ pub struct ReadAt {
 
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ended {
+pub enum StreamEnd {
     /// All input was read.
     #[default]
     Complete,

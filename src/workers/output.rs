@@ -14,7 +14,7 @@ use super::work_queue::{self, Chunk, LineRef};
 use crate::config::{Emit, LineFormat, OnError, Target, VerdictDetail};
 use crate::tally::Tally;
 use crate::wire::dead_letter::Origin;
-use crate::wire::frame::{Failed, Part};
+use crate::wire::frame::{LineFailure, Part};
 use crate::wire::lines::{FILL, Lines};
 use crate::wire::shared::{Layout, Mapping};
 use crate::wire::{dead_letter, envelope, verdict_line};
@@ -396,7 +396,7 @@ impl Write for Output {
 }
 
 /// Returns the failures of a part, each with its line.
-fn failed_lines<'a>(part: &'a Part, lines: &'a Lines) -> impl Iterator<Item = (Lines, &'a Failed)> {
+fn failed_lines<'a>(part: &'a Part, lines: &'a Lines) -> impl Iterator<Item = (Lines, &'a LineFailure)> {
     let mut rest = lines.part(0, lines.count);
     let mut passed = 0;
     part.failures.iter().map(move |failed| {
@@ -407,7 +407,7 @@ fn failed_lines<'a>(part: &'a Part, lines: &'a Lines) -> impl Iterator<Item = (L
     })
 }
 
-fn failure_of(failed: &Failed) -> Failure {
+fn failure_of(failed: &LineFailure) -> Failure {
     serde_json::from_slice(&failed.failure).unwrap_or_else(|_| unreadable())
 }
 

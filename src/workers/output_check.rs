@@ -193,7 +193,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::wire::frame::Failed;
+    use crate::wire::frame::LineFailure;
     use crate::wire::lines::FILL;
     use crate::wire::shared::{create, pages};
     use crate::wire::slots::Slots;
@@ -214,9 +214,9 @@ mod tests {
     }
 
     fn part(ok: u32, events_out: u64, failures: &[(u32, u64)]) -> Part {
-        let failures: Vec<Failed> = failures
+        let failures: Vec<LineFailure> = failures
             .iter()
-            .map(|(line, output_at)| Failed { line: *line, output_at: *output_at, failure: Vec::new() })
+            .map(|(line, output_at)| LineFailure { line: *line, output_at: *output_at, failure: Vec::new() })
             .collect();
         Part { lines: ok + failures.len() as u32, ok, events_out, failures, ..Part::default() }
     }

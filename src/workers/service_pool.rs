@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::budget::{Budget, Held};
+use super::budget::{Budget, Reservation};
 use super::prepared::PreparedProcess;
 use super::turns::{SLICE, Turns};
 use super::worker_pool::{ConcurrencyLimiter, PoolEvent, WorkerPool};
@@ -212,7 +212,7 @@ pub struct ServiceAnswer {
     /// A number read by the code that JavaScript cannot represent. Each worker reports at most one.
     pub unsafe_read: Option<UnsafeRead>,
     /// The memory reserved for this answer.
-    pub memory: Option<Held>,
+    pub memory: Option<Reservation>,
 }
 
 /// The results of some events.

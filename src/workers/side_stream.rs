@@ -112,7 +112,7 @@ impl SideStream {
         if let Some(error) = failed {
             self.give_up(error);
         }
-        if let Err(error) = buffered(&mut stderr::Many, write) {
+        if let Err(error) = buffered(&mut stderr::StderrWriter, write) {
             self.leave_stderr(Some(error), true);
             self.write_to_temporary(write);
         }

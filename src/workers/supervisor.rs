@@ -18,7 +18,7 @@ use super::output::{Config, Report, Writer, Written};
 use super::sandbox::SandboxReport;
 use super::work_queue::{Chunk, LineRef};
 use super::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
-use super::{Ended, Job, OnTick, ReadAt, RunError, Summary};
+use super::{Job, OnTick, ReadAt, RunError, StreamEnd, Summary};
 use crate::config::OnError;
 use crate::wire::input::Open;
 use crate::wire::lines::{Piece, ReadError, Reader};
@@ -185,7 +185,7 @@ impl Supervisor {
             let tally = &mut self.summary.tally;
             tally.lines_in = tally.ok + tally.dropped + tally.failures() + tally.not_written;
         }
-        if self.summary.ended == Ended::Closed {
+        if self.summary.ended == StreamEnd::Closed {
             // The reader of the output did not accept these lines.
             self.summary.tally.lines_in -= std::mem::take(&mut self.summary.tally.not_written);
         }
@@ -252,10 +252,10 @@ impl Supervisor {
     /// Handles a signal. The first one stops reading and lets the lines under way finish; the second one
     /// stops everything.
     fn end_early(&mut self, signal: i32) {
-        if let Ended::Signal(_) = self.summary.ended {
+        if let StreamEnd::Signal(_) = self.summary.ended {
             self.stopping = true;
         }
-        self.summary.ended = Ended::Signal(signal);
+        self.summary.ended = StreamEnd::Signal(signal);
         self.stop_reading();
     }
 
@@ -294,7 +294,7 @@ impl Supervisor {
             }
             RunEvent::Written(Written::Closed) => {
                 self.forget_what_has_no_verdict();
-                self.summary.ended = Ended::Closed;
+                self.summary.ended = StreamEnd::Closed;
                 self.stopping = true;
                 self.stop_reading();
             }
@@ -342,7 +342,7 @@ impl Supervisor {
                 }
                 for failed in &part.failures {
                     #[derive(serde::Deserialize)]
-                    struct OnlyKind {
+                    struct KindOfFailure {
                         kind: FailureKind,
                     }
                     if self.summary.first_failure.is_none() {
@@ -354,7 +354,7 @@ impl Supervisor {
                         let line = lines.first_line + u64::from(failed.line);
                         self.summary.failure_groups.add(failure, || place(lines.input, line));
                     }
-                    let kind = serde_json::from_slice::<OnlyKind>(&failed.failure);
+                    let kind = serde_json::from_slice::<KindOfFailure>(&failed.failure);
                     tally.fail(kind.map_or(FailureKind::Crashed, |failure| failure.kind));
                 }
                 // With `stop`, a worker reports the first failure at once, so no lines follow it in this part.
@@ -382,7 +382,7 @@ impl Supervisor {
 
     fn end_at_failure(&mut self) {
         self.forget_what_has_no_verdict();
-        self.summary.ended = Ended::Stopped;
+        self.summary.ended = StreamEnd::Stopped;
         self.stopping = true;
         self.stop_reading();
     }

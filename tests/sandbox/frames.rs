@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use sluicegate::engine::verdict::{Failure, FailureKind};
 use sluicegate::engine::{Options, Program};
-use sluicegate::wire::frame::{self, Failed, Kind, Part, Work};
+use sluicegate::wire::frame::{self, Kind, LineFailure, Part, Work};
 use sluicegate::wire::input::Open;
 use sluicegate::workers::{self, Job, RunError};
 
@@ -136,7 +136,7 @@ fn part(units: &mut Vec<Given>, out: &mut Vec<u8>) {
         dropped: lines - failed,
         slot: chance(4) as u32,
         failures: (0..failed)
-            .map(|n| Failed { line: given.told + n, output_at: 0, failure: failure.clone() })
+            .map(|n| LineFailure { line: given.told + n, output_at: 0, failure: failure.clone() })
             .collect(),
         ..Part::default()
     };

@@ -16,7 +16,7 @@ use crate::tally::Tally;
 use crate::wire::row;
 use crate::wire::slots::Slots;
 use crate::workers::RunError;
-use crate::workers::budget::{Budget, Held};
+use crate::workers::budget::{Budget, Reservation};
 use crate::workers::line_limit::line_too_long;
 use crate::workers::work_queue::{Chunk, LineRef, Output};
 use crate::workers::worker_pool::{PoolEvent, TICK, WorkerEvent, WorkerPool};
@@ -48,7 +48,7 @@ pub(super) struct PoolTask {
 pub(super) struct Stalled {
     pub(super) chunk: Chunk,
     pub(super) since: Instant,
-    pub(super) parked: Held,
+    pub(super) parked: Reservation,
 }
 
 impl PoolTask {

@@ -10,7 +10,7 @@ use crate::wire::frame::Part;
 use crate::wire::lines::Lines;
 use crate::wire::shared::Mapping;
 use crate::workers::RunError;
-use crate::workers::budget::Held;
+use crate::workers::budget::Reservation;
 use crate::workers::output::unreadable;
 use sluicegate_engine::LogLine;
 use sluicegate_engine::verdict::{Failure, FailureKind};
@@ -29,7 +29,7 @@ pub(super) struct UnderWay {
     pub(super) known: Vec<(usize, Vec<UnitResult>)>,
     pub(super) answer: ServiceAnswer,
     /// The memory reserved for the answer.
-    pub(super) memory: Held,
+    pub(super) memory: Reservation,
     /// The bytes of output from the workers, including output that was rejected for its size.
     pub(super) made: usize,
     /// Whether some logs were left out.

@@ -13,7 +13,7 @@ use super::split::trim;
 use super::{Worker, thread_cpu};
 use crate::config::{Emit, LineFormat};
 use crate::wire::envelope::{self, Envelope, NoEnvelope};
-use crate::wire::frame::{Failed, Noted, Work};
+use crate::wire::frame::{LineFailure, LineNote, Work};
 use crate::wire::shared::progress;
 use crate::wire::{field, row, verdict_line};
 use crate::workers::Cost;
@@ -58,7 +58,7 @@ impl Worker {
     /// Adds an unsafe number that the code has read in a line.
     pub(super) fn note_read(&mut self, line: u32, read: &UnsafeRead) {
         let note = serde_json::to_vec(read).expect("plain data");
-        self.part.reads.push(Noted { line, note });
+        self.part.reads.push(LineNote { line, note });
     }
 
     /// Books a line that was finished out of order.
@@ -248,7 +248,7 @@ impl Worker {
                 }
                 let failure = serde_json::to_vec(&*failure).expect("a failure is plain data");
                 self.pending += failure.len();
-                self.part.failures.push(Failed { line: number, output_at: before as u64, failure });
+                self.part.failures.push(LineFailure { line: number, output_at: before as u64, failure });
             }
         }
     }
