@@ -174,9 +174,9 @@ fn write(bytes: u64) -> Result<Measured, BenchError> {
 
 /// A network that answers at once.
 #[derive(Default)]
-struct AtOnce(VecDeque<u64>);
+struct InstantNetwork(VecDeque<u64>);
 
-impl Network for AtOnce {
+impl Network for InstantNetwork {
     fn send(&mut self, id: u64, _: &str) -> Result<(), String> {
         self.0.push_back(id);
         Ok(())
@@ -197,7 +197,7 @@ const LOOK_EVERY: usize = 500;
 fn engine(step: &Step) -> Result<Measured, BenchError> {
     let mut engine = Engine::new(step.program.clone(), step.options.clone()).map_err(Box::new)?;
     if step.fetch_latency.is_some() {
-        engine.connect(Rc::new(RefCell::new(AtOnce::default())));
+        engine.connect(Rc::new(RefCell::new(InstantNetwork::default())));
     }
     let batch = if engine.export() == Export::Batch { step.batch_size.max(1) } else { 1 };
     let (warm_up, events) = (std::fs::read(&step.warm_up)?, std::fs::read(&step.events)?);

@@ -37,13 +37,13 @@ const DEFAULT_CONFIG: &str = "sync.toml";
 const MAX_SHOWN: u64 = 20;
 
 /// A parsed config, with its text for error messages.
-struct Read {
+struct ConfigText {
     config: Arc<Config>,
     path: PathBuf,
     text: String,
 }
 
-impl Read {
+impl ConfigText {
     fn from(path: Option<&Path>) -> Result<Self, Diagnostic> {
         let path = path.unwrap_or(Path::new(DEFAULT_CONFIG)).to_owned();
         let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -81,7 +81,7 @@ pub fn sync(args: &SyncArgs, global: &Global, message_style: &mut MessageStyle) 
         Some(SyncCommand::Retry(_)) => run_sync(args, global, message_style, "retry"),
         Some(SyncCommand::Baseline(_)) => run_sync(args, global, message_style, "baseline"),
         Some(SyncCommand::Status { sync, json }) => {
-            let read = Read::from(sync.as_deref())?;
+            let read = ConfigText::from(sync.as_deref())?;
             let status = inspect::status(&read.config).map_err(|error| read.error(error))?;
             let text = if *json { format!("{status}\n") } else { inspect::status_text(&status) };
             super::print(text.as_bytes())
@@ -107,7 +107,7 @@ pub fn sync(args: &SyncArgs, global: &Global, message_style: &mut MessageStyle) 
 
 fn forget(words: &[String]) -> anyhow::Result<u8> {
     let (config, keys) = words.split_first().expect("clap asks for two");
-    let read = Read::from(Some(Path::new(config)))?;
+    let read = ConfigText::from(Some(Path::new(config)))?;
     let work = || -> sync::Result<usize> {
         let _lock = Lock::take(&read.config.state)?;
         let warehouse = Warehouse::of(&read.config);
@@ -128,7 +128,7 @@ fn explain(args: &SyncArgs, global: &Global, words: &[String]) -> anyhow::Result
         [config, key, ..] => (Some(Path::new(config)), key),
         [] => unreachable!("clap asks for one"),
     };
-    let read = Read::from(config)?;
+    let read = ConfigText::from(config)?;
     let ready = ready(args, global, &read)?;
     let work = inspect::explain(&read.config, ready.job, &ready.code, key);
     let text = runtime()?.block_on(work).map_err(|failed| failure(failed, &read, &ready.paths))?;
@@ -139,7 +139,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
-fn failure(failed: Failed, read: &Read, paths: &std::collections::BTreeMap<String, PathBuf>) -> anyhow::Error {
+fn failure(failed: Failed, read: &ConfigText, paths: &std::collections::BTreeMap<String, PathBuf>) -> anyhow::Error {
     match failed {
         Failed::Sync(error) => read.error(error).into(),
         Failed::Run(RunError::Load(error)) => Diagnostic::from_load_error(&error, paths).into(),
@@ -148,19 +148,19 @@ fn failure(failed: Failed, read: &Read, paths: &std::collections::BTreeMap<Strin
 }
 
 /// The transformation, read from disk, and its settings.
-struct Ready {
+struct LoadedTransform {
     job: Option<Job>,
     code: String,
     paths: std::collections::BTreeMap<String, PathBuf>,
     settings: Settings,
 }
 
-fn ready(args: &SyncArgs, global: &Global, read: &Read) -> anyhow::Result<Ready> {
+fn ready(args: &SyncArgs, global: &Global, read: &ConfigText) -> anyhow::Result<LoadedTransform> {
     let transform = read.config.transform.as_ref();
     let code = transform.map_or(Path::new(""), |transform| &transform.code);
     let mut settings = merged_settings(args.settings(global), global, code, Env::here())?;
     let Some(transform) = transform else {
-        return Ok(Ready { job: None, code: "none".to_owned(), paths: Default::default(), settings });
+        return Ok(LoadedTransform { job: None, code: "none".to_owned(), paths: Default::default(), settings });
     };
     settings.libraries.library_dir.get_or_insert_default().extend(transform.libraries.iter().cloned());
     settings.data.credentials = transform.credentials.clone().or(settings.data.credentials);
@@ -181,7 +181,7 @@ fn ready(args: &SyncArgs, global: &Global, read: &Read) -> anyhow::Result<Ready>
         network: if policy.is_off() { None } else { Some(net::Client::start(policy)?) },
         ..Job::new(program, config::options(&settings))
     };
-    Ok(Ready { job: Some(job), code, paths, settings })
+    Ok(LoadedTransform { job: Some(job), code, paths, settings })
 }
 
 fn run_sync(
@@ -191,7 +191,7 @@ fn run_sync(
     command: &'static str,
 ) -> anyhow::Result<u8> {
     let flags = args.run_args();
-    let read = Read::from(flags.sync.as_deref())?;
+    let read = ConfigText::from(flags.sync.as_deref())?;
     let ready = ready(args, global, &read)?;
     let settings = &ready.settings;
     *message_style = config::message_style(settings);
@@ -265,7 +265,7 @@ fn run_sync(
 }
 
 /// Sends one span for the run and one for each half, if the environment names a collector.
-fn trace(read: &Read, start: SystemTime, report: Option<&Report>) -> anyhow::Result<()> {
+fn trace(read: &ConfigText, start: SystemTime, report: Option<&Report>) -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let wanted = traces::are_wanted(&variable);
     if !wanted
@@ -373,7 +373,7 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
 }
 
 /// Prints the rows that need attention, and the line that proves that no row was lost.
-fn tell(report: &Report, read: &Read, dry: bool, message_style: MessageStyle, stats_json: bool) {
+fn tell(report: &Report, read: &ConfigText, dry: bool, message_style: MessageStyle, stats_json: bool) {
     let mut text = String::new();
     if stats_json || message_style.format == LogFormat::Json {
         let mut counts = report::counts(report);

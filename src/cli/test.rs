@@ -16,7 +16,7 @@ use super::test_coverage::tell_coverage;
 use super::test_import::{import, snapshot_file, tidy};
 use super::test_init::init;
 use super::test_report::Pretty;
-use super::test_watch::{Failed, Selection, watch};
+use super::test_watch::{FailedTests, Selection, watch};
 use crate::config::Reporter;
 use crate::tally::exit;
 use crate::testing::coverage::Coverage;
@@ -52,7 +52,7 @@ pub fn test(args: &TestArgs, global: &Global, message_style: MessageStyle) -> an
         Ok((_, failed)) => failed,
         Err(error) => {
             message_style.error(&error);
-            Failed::new()
+            FailedTests::new()
         }
     })?;
     Ok(exit::COMPLETE)
@@ -107,23 +107,23 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs the selected tests once; returns the exit code and the failed tests.
-    fn once(&self, selection: &Selection) -> anyhow::Result<(u8, Failed)> {
+    fn once(&self, selection: &Selection) -> anyhow::Result<(u8, FailedTests)> {
         let Self { args, global, message_style, .. } = *self;
         let started = Instant::now();
         let project = Project { flags: global.typed.clone(), global: global.clone(), roots: roots(&args.paths)? };
         let (units, broken) = project.units(&selection.paths)?;
         let mut totals = Totals::default();
-        let mut teller = Teller::new(args, message_style);
+        let mut printer = ResultPrinter::new(args, message_style);
         for file in broken {
             totals.add(&file);
-            teller.tell(file)?;
+            printer.print(file)?;
         }
         let plan = self.plan(units, selection)?;
         let mut failed = None;
         let mut covered = Coverage::default();
         let ran = testing::run(&plan, &project, &mut |mut file| {
             project.add_coverage(&mut covered, &mut file);
-            if let Err(error) = teller.tell(file) {
+            if let Err(error) = printer.print(file) {
                 failed.get_or_insert(error);
             }
         })?;
@@ -131,7 +131,7 @@ impl Runner<'_> {
             return Err(error);
         }
         totals = Totals { broken: totals.broken + ran.broken, ..ran };
-        teller.end(&totals, started.elapsed())?;
+        printer.end(&totals, started.elapsed())?;
         if totals.passed + totals.failed + totals.skipped + totals.todo + totals.broken == 0 {
             return Err(nothing_found(selection.names.as_deref(), totals.filtered).into());
         }
@@ -142,7 +142,7 @@ impl Runner<'_> {
             _ if !enough => exit::EVENTS_FAILED,
             _ => exit::COMPLETE,
         };
-        Ok((code, teller.failed()))
+        Ok((code, printer.failed()))
     }
 
     fn plan(&self, units: Vec<Unit>, selection: &Selection) -> anyhow::Result<Plan> {
@@ -405,7 +405,7 @@ fn data_error(error: &DataError) -> LoadError {
 }
 
 /// Prints results in the requested format.
-struct Teller {
+struct ResultPrinter {
     reporter: Reporter,
     list: bool,
     pretty: Pretty,
@@ -413,9 +413,9 @@ struct Teller {
     all: Vec<FileResult>,
 }
 
-impl Teller {
+impl ResultPrinter {
     /// Returns the failed tests, each with the file that contains it.
-    fn failed(&self) -> Failed {
+    fn failed(&self) -> FailedTests {
         let tests = self.all.iter().flat_map(|file| file.tests.iter().map(move |test| (file, test)));
         let failed = tests.filter(|(_, test)| test.status == Status::Failed);
         let place = |file: &FileResult, test: &TestResult| {
@@ -434,7 +434,7 @@ impl Teller {
         Self { reporter, list: args.list, pretty: Pretty::new(message_style), tap: Tap::default(), all: Vec::new() }
     }
 
-    fn tell(&mut self, file: FileResult) -> anyhow::Result<()> {
+    fn print(&mut self, file: FileResult) -> anyhow::Result<()> {
         let text = match self.reporter {
             _ if self.list => {
                 let names = file

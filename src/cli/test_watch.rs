@@ -22,7 +22,7 @@ pub(super) struct Selection {
 }
 
 /// Failed tests, each with its file and its name.
-pub(super) type Failed = BTreeSet<(PathBuf, String)>;
+pub(super) type FailedTests = BTreeSet<(PathBuf, String)>;
 
 /// Calls `run` at the start and after each change or key, until the user ends the loop.
 ///
@@ -31,7 +31,7 @@ pub(super) type Failed = BTreeSet<(PathBuf, String)>;
 pub(super) fn watch(
     paths: &[PathBuf],
     filter: Option<&str>,
-    run: &mut dyn FnMut(&Selection) -> Failed,
+    run: &mut dyn FnMut(&Selection) -> FailedTests,
 ) -> anyhow::Result<()> {
     let mut watcher = FileWatcher::new(paths);
     let mut state = State { paths: paths.to_vec(), file_part: None, names: filter.map(str::to_owned) };
@@ -91,7 +91,7 @@ impl State {
     }
 
     /// Returns the tests that a key selects; `None` for any other key.
-    fn on_key(&mut self, key: u8, failed: &Failed) -> io::Result<Option<Selection>> {
+    fn on_key(&mut self, key: u8, failed: &FailedTests) -> io::Result<Option<Selection>> {
         Ok(match key {
             b'a' => {
                 (self.file_part, self.names) = (None, None);
@@ -118,7 +118,7 @@ impl State {
 }
 
 /// Selects only these tests.
-fn only(failed: &Failed) -> Selection {
+fn only(failed: &FailedTests) -> Selection {
     let paths: BTreeSet<&PathBuf> = failed.iter().map(|(path, _)| path).collect();
     let names: BTreeSet<String> = failed.iter().map(|(_, name)| escape(name)).collect();
     let names: Vec<String> = names.into_iter().collect();
@@ -210,14 +210,14 @@ mod tests {
 
     #[test]
     fn keys_choose_what_is_run() {
-        let failed: Failed = [(PathBuf::from("a.test.js"), "adds 1 + 1 (twice)".to_owned())].into();
+        let failed: FailedTests = [(PathBuf::from("a.test.js"), "adds 1 + 1 (twice)".to_owned())].into();
         let mut all = state();
         let selection = all.on_key(b'a', &failed).unwrap().unwrap();
         assert_eq!(selection, Selection { paths: vec![PathBuf::from(".")], names: None, update: false });
         let only = state().on_key(b'f', &failed).unwrap().unwrap();
         assert_eq!(only.paths, [PathBuf::from("a.test.js")]);
         assert_eq!(only.names.as_deref(), Some(r"^(?:adds 1 \+ 1 \(twice\))$"));
-        assert_eq!(state().on_key(b'f', &Failed::new()).unwrap(), None);
+        assert_eq!(state().on_key(b'f', &FailedTests::new()).unwrap(), None);
         assert!(state().on_key(b'u', &failed).unwrap().unwrap().update);
         assert_eq!(state().on_key(b'z', &failed).unwrap(), None);
     }

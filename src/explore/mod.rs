@@ -64,7 +64,7 @@ pub enum Verdict {
 
 /// How a run ended.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Ended {
+struct RunEnd {
     /// CPU time of all its processes.
     cpu: Duration,
     /// The error that ended the run early.
@@ -144,8 +144,8 @@ impl ExploreRun {
     pub fn end(mut self) -> io::Result<Duration> {
         self.input = None;
         match self.ended() {
-            Some(Ended { cpu, error: None }) => Ok(cpu),
-            Some(Ended { error: Some(error), .. }) => Err(io::Error::other(error)),
+            Some(RunEnd { cpu, error: None }) => Ok(cpu),
+            Some(RunEnd { error: Some(error), .. }) => Err(io::Error::other(error)),
             None => Err(io::Error::other("the process of the trial died")),
         }
     }
@@ -157,7 +157,7 @@ impl ExploreRun {
     }
 
     /// Parses the last line of standard error; lines before it may be warnings.
-    fn ended(&mut self) -> Option<Ended> {
+    fn ended(&mut self) -> Option<RunEnd> {
         let mut text = String::new();
         self.errors.read_to_string(&mut text).ok()?;
         let _ = self.child.wait();
@@ -194,8 +194,8 @@ pub fn parse(line: &[u8]) -> Verdict {
 /// The main function of the process of an [`ExploreRun`]. Returns its exit code.
 pub fn main() -> u8 {
     let (ended, code) = match serve() {
-        Ok(()) => (Ended { cpu: Usage::now().cpu, error: None }, 0),
-        Err(error) => (Ended { cpu: Duration::ZERO, error: Some(error.to_string()) }, 2),
+        Ok(()) => (RunEnd { cpu: Usage::now().cpu, error: None }, 0),
+        Err(error) => (RunEnd { cpu: Duration::ZERO, error: Some(error.to_string()) }, 2),
     };
     let _ = writeln!(io::stderr(), "{}", serde_json::to_string(&ended).unwrap_or_default());
     code

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::row::Columns;
-use super::run::Shown;
+use super::run::DryRunRow;
 use super::sink::cut;
 
 /// Formats a row that would be sent.
-pub fn text(shown: &Shown<'_>) -> String {
+pub fn text(shown: &DryRunRow<'_>) -> String {
     let row = shown.row;
     let (sign, word) = match (&row.fingerprint, &shown.previous.fingerprint) {
         (None, _) => ('-', "gone"),

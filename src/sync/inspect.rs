@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::event::{EventBuilder, EventRow, Previous};
 use super::ledger::RowState;
 use super::row::{Columns, RowReader, mapped_object};
-use super::run::{Failed, Shown, bodies, failure_words};
+use super::run::{DryRunRow, Failed, bodies, failure_words};
 use super::sink::{Sink, cut};
 use super::source::{Source, Stopper};
 use super::state::{Settled, State};
@@ -333,6 +333,6 @@ fn answers(
 }
 
 /// Formats a row in a dry run.
-pub fn shown(shown: &Shown<'_>) -> String {
+pub fn shown(shown: &DryRunRow<'_>) -> String {
     dry_run::text(shown)
 }

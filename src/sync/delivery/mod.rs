@@ -1,7 +1,7 @@
 //! Sends items to one sink: batches, rate, concurrency, retries, and a circuit breaker. A batch that is refused is
 //! split until the bad item is alone.
 
-mod later;
+mod accepted_batches;
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use super::config::{Pace, SinkConfig};
 use super::ledger::{Ledger, Outcome, RowState, Settle};
 use super::sink::{ItemAnswer, Reply, Sink};
 use crate::random::Random;
-use later::{Accepted, Later, Room};
+use accepted_batches::{Accepted, AcceptedBatches, Room};
 
 /// The most bytes of items that wait for a sink or are being sent to it.
 const MAX_WAITING: usize = 32 << 20;
@@ -123,7 +123,7 @@ pub struct Channel {
     /// Counters.
     pub traffic: Traffic,
     /// Accepted batches, if the destination reports their results later.
-    pub(super) later: Option<Later>,
+    pub(super) accepted_batches: Option<AcceptedBatches>,
     rate: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
     waiting: Arc<Semaphore>,
     state: Mutex<SendState>,
@@ -168,12 +168,12 @@ impl Channel {
             closed: None,
             random: Random::new(uuid::Uuid::new_v4().as_u64_pair().0),
         };
-        let later = sink.asks_later().map(|_| Later::new());
+        let accepted_batches = sink.asks_later().map(|_| AcceptedBatches::new());
         Arc::new(Self {
             sink,
             config,
             traffic: Traffic::default(),
-            later,
+            accepted_batches,
             rate,
             waiting: Arc::new(Semaphore::new(MAX_WAITING / PERMIT)),
             state: Mutex::new(state),
@@ -323,9 +323,9 @@ impl Channel {
     }
 
     /// Waits for room among the batches whose results are reported later; `None` if the sink's answers are final.
-    async fn room(&self, events: usize) -> Option<(&Later, Room)> {
-        let later = self.later.as_ref()?;
-        Some((later, later.room(events).await))
+    async fn room(&self, events: usize) -> Option<(&AcceptedBatches, Room)> {
+        let accepted_batches = self.accepted_batches.as_ref()?;
+        Some((accepted_batches, accepted_batches.room(events).await))
     }
 
     /// Sends a batch until there is an answer or no try is left.
@@ -345,8 +345,8 @@ impl Channel {
             match self.sink.send(&bodies, &id).await {
                 Reply::Items(items) => {
                     self.answered();
-                    if let Some((later, room)) = room.filter(|_| later::is_accepted(&items)) {
-                        return Answered::Accepted { request: id, sends: attempt as u64 + 1, later, room };
+                    if let Some((accepted_batches, room)) = room.filter(|_| accepted_batches::is_accepted(&items)) {
+                        return Answered::Accepted { request: id, sends: attempt as u64 + 1, accepted_batches, room };
                     }
                     return Answered::Items { items, sure: last.is_none() };
                 }
@@ -383,9 +383,9 @@ impl Channel {
                 self.stop("the state can't be written".to_owned(), String::new());
             }
             let outcomes = match self.request(&part, ledger).await {
-                Answered::Accepted { request, sends, later, room } => {
+                Answered::Accepted { request, sends, accepted_batches, room } => {
                     let events = part.into_iter().map(|item| (item.tracker, item.number)).collect();
-                    later.push(request, Accepted { events, sends, since: Instant::now(), room });
+                    accepted_batches.push(request, Accepted { events, sends, since: Instant::now(), room });
                     continue;
                 }
                 Answered::Items { items, sure } => {
@@ -428,7 +428,10 @@ impl Channel {
         let Pace { batch, batch_bytes, .. } = self.config.pace;
         let mut batcher = Batcher::new(batch, batch_bytes.saturating_sub(AROUND));
         let mut tasks = JoinSet::new();
-        let settling = self.later.is_some().then(|| tokio::spawn(later::settle(self.clone(), ledger.clone())));
+        let settling = self
+            .accepted_batches
+            .is_some()
+            .then(|| tokio::spawn(accepted_batches::settle(self.clone(), ledger.clone())));
         while let Some(item) = items.recv().await {
             let full = match self.sink.is_alone(&item.body) {
                 true => vec![vec![item]],
@@ -446,8 +449,8 @@ impl Channel {
             self.clone().start(batch, &places, &mut tasks, &ledger).await;
         }
         while tasks.join_next().await.is_some() {}
-        if let (Some(later), Some(settling)) = (&self.later, settling) {
-            later.finish();
+        if let (Some(accepted_batches), Some(settling)) = (&self.accepted_batches, settling) {
+            accepted_batches.finish();
             let _ = settling.await;
         }
     }
@@ -476,7 +479,7 @@ enum Answered<'a> {
     Accepted {
         request: String,
         sends: u64,
-        later: &'a Later,
+        accepted_batches: &'a AcceptedBatches,
         room: Room,
     },
     Items {

@@ -9,7 +9,7 @@ use super::super::row::key_hash;
 use super::super::sorter::{Sorted, Sorter};
 use super::super::state::State;
 use super::spool::{Keys, put};
-use super::{Ask, cannot_spool};
+use super::{DetectOptions, cannot_spool};
 
 /// Finds the keys of the state that the source no longer has, by merging both sides in the order of their hashes.
 pub(super) struct Gone {
@@ -23,12 +23,12 @@ pub(super) struct Gone {
 }
 
 impl Gone {
-    pub(super) fn new(ask: &Ask<'_>, state: &State, sinks: &[i64], given: Vec<String>) -> Result<Self> {
+    pub(super) fn new(options: &DetectOptions<'_>, state: &State, sinks: &[i64], given: Vec<String>) -> Result<Self> {
         let given = given.into_iter().map(|key| (key_hash(&key), key)).collect();
-        let mut gone = Self { known: None, next: None, given, numbers: Sorter::new(ask.temporary) };
-        if ask.config.changes.mode == Mode::Mirror && !ask.is_compared {
-            let error = |error: io::Error| cannot_spool(ask.temporary, &error);
-            let mut known = Sorter::new(ask.temporary);
+        let mut gone = Self { known: None, next: None, given, numbers: Sorter::new(options.temporary) };
+        if options.config.changes.mode == Mode::Mirror && !options.is_compared {
+            let error = |error: io::Error| cannot_spool(options.temporary, &error);
+            let mut known = Sorter::new(options.temporary);
             let mut number = 0u64;
             state.keys(sinks, |key, _| {
                 let mut record = [0; 24];
@@ -62,11 +62,11 @@ impl Gone {
         step().map_err(|error| Error::new(format!("cannot sort the keys: {}", plain(&error))))
     }
 
-    pub(super) fn finish(mut self, ask: &Ask<'_>, state: &State) -> Result<(Keys, u64, u64)> {
-        if ask.is_compared && ask.config.changes.mode == Mode::Mirror {
-            return given(ask, state, self.given);
+    pub(super) fn finish(mut self, options: &DetectOptions<'_>, state: &State) -> Result<(Keys, u64, u64)> {
+        if options.is_compared && options.config.changes.mode == Mode::Mirror {
+            return given(options, state, self.given);
         }
-        let error = |error: io::Error| cannot_spool(ask.temporary, &error);
+        let error = |error: io::Error| cannot_spool(options.temporary, &error);
         while let (Some(known), Some(next)) = (&mut self.known, self.next) {
             self.numbers.push(number(&next)).map_err(error)?;
             self.next = known.next_record().map_err(error)?;
@@ -76,9 +76,9 @@ impl Gone {
         }
         let mut numbers = self.numbers.sorted().map_err(error)?;
         let mut wanted = numbers.next_record().map_err(error)?.map(u64::from_be_bytes);
-        let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
+        let mut out = BufWriter::new(tempfile::tempfile_in(options.temporary).map_err(error)?);
         let (mut at, mut deletes, mut forgotten) = (0, 0, 0);
-        state.keys(&state.sinks(ask.config)?, |key, was_sent| {
+        state.keys(&state.sinks(options.config)?, |key, was_sent| {
             if wanted == Some(at) {
                 *(if was_sent { &mut deletes } else { &mut forgotten }) += 1;
                 out.write_all(&[u8::from(was_sent)]).and_then(|()| put(&mut out, key.as_bytes())).map_err(error)?;
@@ -94,11 +94,11 @@ impl Gone {
 }
 
 /// Returns the keys that the database itself has reported as gone.
-fn given(ask: &Ask<'_>, state: &State, keys: HashMap<[u8; 16], String>) -> Result<(Keys, u64, u64)> {
-    let error = |error: io::Error| cannot_spool(ask.temporary, &error);
-    let sinks = state.sinks(ask.config)?;
+fn given(options: &DetectOptions<'_>, state: &State, keys: HashMap<[u8; 16], String>) -> Result<(Keys, u64, u64)> {
+    let error = |error: io::Error| cannot_spool(options.temporary, &error);
+    let sinks = state.sinks(options.config)?;
     let doubts = state.doubts(&sinks)?;
-    let mut out = BufWriter::new(tempfile::tempfile_in(ask.temporary).map_err(error)?);
+    let mut out = BufWriter::new(tempfile::tempfile_in(options.temporary).map_err(error)?);
     let (mut deletes, mut forgotten, mut settled) = (0, 0, Vec::new());
     let mut keys: Vec<String> = keys.into_values().collect();
     keys.sort();

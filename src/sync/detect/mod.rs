@@ -98,7 +98,7 @@ pub struct Detected {
 }
 
 /// The arguments of [`detect`].
-pub struct Ask<'a> {
+pub struct DetectOptions<'a> {
     /// The sync.
     pub config: &'a Config,
     /// Whether all rows are sent, changed or not.
@@ -129,9 +129,9 @@ struct Parsed {
 ///
 /// # Errors
 /// When the source, the state or a temporary file fails.
-pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
+pub fn detect(options: &DetectOptions<'_>, state: &State) -> Result<Detected> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let source = Source::open_with(ask.config, ask.stopper.clone(), ask.script.clone())?;
+    let source = Source::open_with(options.config, options.stopper.clone(), options.script.clone())?;
     std::thread::scope(|scope| {
         let mut to_parse = Vec::new();
         let mut parsed: Vec<Receiver<(Block, Parsed)>> = Vec::new();
@@ -140,15 +140,15 @@ pub fn detect(ask: &Ask<'_>, state: &State) -> Result<Detected> {
             let (sender, done) = sync_channel(WAITING);
             to_parse.push(blocks);
             parsed.push(done);
-            scope.spawn(move || parse(ask, &receiver, &sender));
+            scope.spawn(move || parse(options, &receiver, &sender));
         }
         let reader = scope.spawn(move || read(source, &to_parse));
-        let compared = compare(ask, state, &parsed);
+        let compared = compare(options, state, &parsed);
         drop(parsed);
         let read = reader.join().unwrap_or_else(|_| Err(Error::new("the reader of the source has stopped")));
         // An error of the source explains more than the errors that follow from it.
         let (is_whole, warnings) = read?;
-        Ok(Detected { warnings, ..compared?.finish(ask, state, is_whole)? })
+        Ok(Detected { warnings, ..compared?.finish(options, state, is_whole)? })
     })
 }
 
@@ -164,8 +164,8 @@ fn read(mut source: Source, to_parse: &[SyncSender<Block>]) -> Result<(bool, Vec
     Ok((source.is_whole(), source.warnings()))
 }
 
-fn parse(ask: &Ask<'_>, blocks: &Receiver<Block>, done: &SyncSender<(Block, Parsed)>) {
-    let config = ask.config;
+fn parse(options: &DetectOptions<'_>, blocks: &Receiver<Block>, done: &SyncSender<(Block, Parsed)>) {
+    let config = options.config;
     let mut reader = RowReader::new(config);
     while let Ok(block) = blocks.recv() {
         let mut parsed = Parsed::default();
@@ -173,7 +173,7 @@ fn parse(ask: &Ask<'_>, blocks: &Receiver<Block>, done: &SyncSender<(Block, Pars
         for text in block.bytes.split_inclusive(|byte| *byte == b'\n') {
             let range = at..at + text.len();
             at = range.end;
-            if ask.is_compared
+            if options.is_compared
                 && let Some(found) = found(text.trim_ascii())
             {
                 parsed.found.push(found);
@@ -218,14 +218,15 @@ struct Comparison {
     found_gone: Vec<String>,
 }
 
-fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -> Result<Comparison> {
-    let temporary = tempfile::tempfile_in(ask.temporary).map_err(|error| cannot_spool(ask.temporary, &error))?;
-    let sinks = state.sinks(ask.config)?;
+fn compare(options: &DetectOptions<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -> Result<Comparison> {
+    let temporary =
+        tempfile::tempfile_in(options.temporary).map_err(|error| cannot_spool(options.temporary, &error))?;
+    let sinks = state.sinks(options.config)?;
     let problems = state.problem_keys()?;
     let mut comparison = Comparison {
         counts: RowCounts::default(),
         spool: BufWriter::with_capacity(1 << 20, temporary),
-        keys: Sorter::new(ask.temporary),
+        keys: Sorter::new(options.temporary),
         invalid: Vec::new(),
         refused: 0,
         solved: HashSet::new(),
@@ -258,12 +259,12 @@ fn compare(ask: &Ask<'_>, state: &State, parsed: &[Receiver<(Block, Parsed)>]) -
                         state.settled(&row.key, &mut settled)?;
                     }
                     let text = block.bytes[range].trim_ascii();
-                    let taken = comparison.take(ask, &sinks, line, &row, &settled, text);
-                    taken.map_err(|error| cannot_spool(ask.temporary, &error))?;
+                    let taken = comparison.take(options, &sinks, line, &row, &settled, text);
+                    taken.map_err(|error| cannot_spool(options.temporary, &error))?;
                 }
             }
         }
-        (ask.progress)(comparison.counts.read);
+        (options.progress)(comparison.counts.read);
     }
     if let Some(total) = total {
         // The database leaves out rows that all sinks have.
@@ -293,7 +294,7 @@ impl Comparison {
 
     fn take(
         &mut self,
-        ask: &Ask<'_>,
+        options: &DetectOptions<'_>,
         sinks: &[i64],
         line: u64,
         row: &Row,
@@ -305,7 +306,7 @@ impl Comparison {
             match settled.iter().find(|settled| settled.sink == *sink) {
                 Some(settled) => {
                     known |= settled.acknowledged.is_some();
-                    if settled.fingerprint != row.fingerprint || settled.run < ask.epoch {
+                    if settled.fingerprint != row.fingerprint || settled.run < options.epoch {
                         need |= 1 << bit;
                     }
                 }
@@ -328,7 +329,7 @@ impl Comparison {
             }
         }
         self.keys.push(key_record(&hash, line, class))?;
-        if ask.everything {
+        if options.everything {
             need = u32::MAX >> (32 - sinks.len());
         }
         if need != 0 {
@@ -337,22 +338,22 @@ impl Comparison {
         Ok(())
     }
 
-    fn finish(mut self, ask: &Ask<'_>, state: &State, is_whole: bool) -> Result<Detected> {
+    fn finish(mut self, options: &DetectOptions<'_>, state: &State, is_whole: bool) -> Result<Detected> {
         if self.counts.invalid == self.counts.read
             && let Some((line, invalid)) = self.invalid.first()
         {
-            return Err(all_invalid(ask.config, *line, invalid, self.counts.read));
+            return Err(all_invalid(options.config, *line, invalid, self.counts.read));
         }
         if !is_whole && self.last_line_invalid {
-            return Err(Error::new(format!("{} ends in the middle of a row", ask.config.source.input)).help(
+            return Err(Error::new(format!("{} ends in the middle of a row", options.config.source.input)).help(
                 "nothing was sent and nothing was deleted; see why the source is cut off, and run the sync again",
             ));
         }
-        let spool_error = |error: io::Error| cannot_spool(ask.temporary, &error);
+        let spool_error = |error: io::Error| cannot_spool(options.temporary, &error);
         let file = self.spool.into_inner().map_err(|error| spool_error(error.into_error()))?;
-        let sinks = state.sinks(ask.config)?;
-        let mut gone = Gone::new(ask, state, &sinks, std::mem::take(&mut self.found_gone))?;
-        let mut duplicates = Sorter::<8>::new(ask.temporary);
+        let sinks = state.sinks(options.config)?;
+        let mut gone = Gone::new(options, state, &sinks, std::mem::take(&mut self.found_gone))?;
+        let mut duplicates = Sorter::<8>::new(options.temporary);
         let mut twice: HashMap<[u8; 16], Vec<u64>> = HashMap::new();
         let mut keys = self.keys.sorted().map_err(spool_error)?;
         let mut group: Vec<(u64, Class)> = Vec::new();
@@ -383,8 +384,8 @@ impl Comparison {
         }
         let mut spool = Spool { file, duplicates: Some(duplicates.sorted().map_err(spool_error)?) };
         name_duplicates(&mut self.invalid, twice, &mut spool, state, &sinks).map_err(spool_error)?;
-        let (gone, deletes, forgotten) = gone.finish(ask, state)?;
-        let deletes_held = match ask.config.changes.mode {
+        let (gone, deletes, forgotten) = gone.finish(options, state)?;
+        let deletes_held = match options.config.changes.mode {
             Mode::Mirror if self.refused > 0 && deletes + forgotten > 0 => {
                 Some(format!("{} rows are invalid, and each of them may be one of those that look gone", self.refused))
             }

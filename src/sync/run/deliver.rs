@@ -15,7 +15,7 @@ use super::super::ledger::{self, Ledger, Outcome, Results, Settle};
 use super::super::report::Report;
 use super::super::state::State;
 use super::super::transform::{Batch, Entry, InOrder, Transformed, Transformer, with_message_ids};
-use super::{Bodies, Failed, Options, Progress, Show, Shown};
+use super::{Bodies, DryRunRow, Failed, OnDryRunRow, Options, Progress};
 
 /// The second half of a run.
 pub(super) struct Delivery<'a> {
@@ -24,7 +24,7 @@ pub(super) struct Delivery<'a> {
     pub(super) transformer: Arc<Transformer>,
     pub(super) ending: watch::Receiver<bool>,
     pub(super) progress: Arc<Progress>,
-    pub(super) show: Mutex<Show>,
+    pub(super) show: Mutex<OnDryRunRow>,
 }
 
 /// A batch and the results of its entries. The results are empty if the run is ending.
@@ -209,7 +209,7 @@ impl Delivery<'_> {
                 shown.push((self.channels[sink].config.name.as_str(), bodies));
             }
             if let Ok(mut show) = self.show.lock() {
-                show(Shown { row: &entry.row, previous: &entry.previous, sinks: shown, is_dropped });
+                show(DryRunRow { row: &entry.row, previous: &entry.previous, sinks: shown, is_dropped });
             }
         }
         ledger.settle(settles).await;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::config::{Config, Mode};
 use super::delivery::{Channel, Closed};
-use super::detect::{Ask, Detected, RowCounts, detect};
+use super::detect::{DetectOptions, Detected, RowCounts, detect};
 use super::error::{Error, Result};
 use super::event::Previous;
 use super::feed::Filter;
@@ -63,17 +63,17 @@ pub struct Setup {
     /// Progress counters.
     pub progress: Arc<Progress>,
     /// Called by a dry run with each row that would be sent.
-    pub show: Show,
+    pub show: OnDryRunRow,
 }
 
 /// The bodies to send to a sink for one row, or why the row can't be sent.
 pub type Bodies = std::result::Result<Vec<Vec<u8>>, String>;
 
 /// Called with each row that would be sent.
-pub type Show = Box<dyn FnMut(Shown<'_>) + Send>;
+pub type OnDryRunRow = Box<dyn FnMut(DryRunRow<'_>) + Send>;
 
 /// A row that would be sent.
-pub struct Shown<'a> {
+pub struct DryRunRow<'a> {
     /// The row.
     pub row: &'a RowState,
     /// The row as last acknowledged.
@@ -244,7 +244,7 @@ async fn steps(
     let transformer = if options.baseline { None } else { job };
     let transformer = Arc::new(Transformer::start(transformer).await.map_err(Failed::Run)?);
 
-    let ask = Detecting {
+    let detecting = Detecting {
         config: config.clone(),
         everything: config.changes.mode == Mode::Full && !options.baseline,
         epoch: epoch(&state, &options, report.run)?,
@@ -252,10 +252,10 @@ async fn steps(
         stopper: Stopper::default(),
         progress: progress.clone(),
     };
-    let stopper = ask.stopper.clone();
-    let detecting = tokio::task::spawn_blocking(move || ask.detect(state));
+    let stopper = detecting.stopper.clone();
+    let task = tokio::task::spawn_blocking(move || detecting.detect(state));
     let (detected, state) = tokio::select! {
-        done = detecting => done.map_err(|error| Error::new(format!("the reader of the source stopped: {error}")))??,
+        done = task => done.map_err(|error| Error::new(format!("the reader of the source stopped: {error}")))??,
         _ = interrupt.recv() => return stopped_early(report, &stopper, libc::SIGINT),
         _ = terminate.recv() => return stopped_early(report, &stopper, libc::SIGTERM),
     };
@@ -359,7 +359,7 @@ impl Detecting {
         let temporary = temporary(&self.config);
         let is_compared = self.compares && self.config.in_warehouse && !self.everything;
         let script = Warehouse::of(&self.config).map(|it| it.query(is_compared.then_some(self.epoch))).transpose()?;
-        let ask = Ask {
+        let options = DetectOptions {
             script,
             is_compared,
             config: &self.config,
@@ -369,6 +369,6 @@ impl Detecting {
             stopper: self.stopper,
             progress: &|read| self.progress.read.store(read, Ordering::Relaxed),
         };
-        Ok((detect(&ask, &state)?, state))
+        Ok((detect(&options, &state)?, state))
     }
 }

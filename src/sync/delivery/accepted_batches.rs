@@ -20,7 +20,7 @@ use super::{Channel, Tracker};
 const MAX_EVENTS: usize = 100_000;
 
 /// Batches that wait for results.
-pub struct Later {
+pub struct AcceptedBatches {
     room: Arc<Semaphore>,
     inner: Mutex<Inner>,
     changed: Notify,
@@ -50,7 +50,7 @@ pub struct Accepted {
     pub room: Room,
 }
 
-impl Later {
+impl AcceptedBatches {
     /// Creates an empty set of batches.
     pub fn new() -> Self {
         Self { room: Arc::new(Semaphore::new(MAX_EVENTS)), inner: Mutex::default(), changed: Notify::new() }
@@ -116,12 +116,15 @@ impl Later {
 /// Settles accepted batches until none is left. Batches stay without a result if the run ends, or if the destination
 /// does not report in time.
 pub async fn settle(channel: Arc<Channel>, ledger: Ledger) {
-    let (Some(later), Some((retl, endpoint))) = (&channel.later, channel.sink.asks_later()) else { return };
+    let (Some(accepted_batches), Some((retl, endpoint))) = (&channel.accepted_batches, channel.sink.asks_later())
+    else {
+        return;
+    };
     let pace = &channel.config.pace;
     let mut pause = pace.backoff;
-    while later.some().await {
+    while accepted_batches.some().await {
         let ends = channel.is_ending();
-        let asked = ask(&channel, &ledger, later, retl, endpoint).await;
+        let asked = ask(&channel, &ledger, accepted_batches, retl, endpoint).await;
         let mut after = None;
         let left = match asked {
             Ok(true) => {
@@ -131,7 +134,7 @@ pub async fn settle(channel: Arc<Channel>, ledger: Ledger) {
             Ok(false) => None,
             Err(Reply::Stop { reason, help }) => {
                 channel.stop(reason.clone(), help);
-                pend(&channel, &ledger, later.take_all(|_| true), &reason).await;
+                pend(&channel, &ledger, accepted_batches.take_all(|_| true), &reason).await;
                 continue;
             }
             Err(Reply::Later { reason, after: asks }) => {
@@ -144,18 +147,18 @@ pub async fn settle(channel: Arc<Channel>, ledger: Ledger) {
         let so_far = left.map(|reason| format!(": {reason}")).unwrap_or_default();
         if ends || ledger.is_broken() {
             let why = format!("the data plane has it; the run ended before it was known what came of it{so_far}");
-            pend(&channel, &ledger, later.take_all(|_| true), &why).await;
+            pend(&channel, &ledger, accepted_batches.take_all(|_| true), &why).await;
             continue;
         }
         let timeout = retl.status_timeout;
-        let late = later.take_all(|accepted| accepted.since.elapsed() >= timeout);
+        let late = accepted_batches.take_all(|accepted| accepted.since.elapsed() >= timeout);
         if !late.is_empty() {
             let time = humantime::format_duration(timeout);
             let why = format!("the data plane has it, and did not say within {time} what came of it{so_far}");
             channel.give_up(why.clone());
             pend(&channel, &ledger, late, &why).await;
         }
-        if later.inner().waiting.is_empty() {
+        if accepted_batches.inner().waiting.is_empty() {
             pause = pace.backoff;
             continue;
         }
@@ -179,11 +182,11 @@ async fn pend(channel: &Channel, ledger: &Ledger, batches: Vec<Accepted>, why: &
 async fn ask(
     channel: &Channel,
     ledger: &Ledger,
-    later: &Later,
+    accepted_batches: &AcceptedBatches,
     retl: &Retl,
     endpoint: &Endpoint,
 ) -> Result<bool, Reply> {
-    let requests = later.requests();
+    let requests = accepted_batches.requests();
     let (mut any, mut not_said) = (false, None);
     for requests in requests.chunks(MAX_TASKS) {
         let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
@@ -192,7 +195,7 @@ async fn ask(
         for (request, progress) in requests.into_iter().zip(progress).filter(|(_, progress)| progress.is_complete) {
             let failed = match progress.failed + progress.dropped {
                 0 => None,
-                _ => match retl.failed(endpoint, request, later.events_of(request)).await {
+                _ => match retl.failed(endpoint, request, accepted_batches.events_of(request)).await {
                     Ok(failed) => Some(failed),
                     Err(reply @ Reply::Later { .. }) => {
                         not_said.get_or_insert(reply);
@@ -201,7 +204,7 @@ async fn ask(
                     Err(reply) => return Err(reply),
                 },
             };
-            if let Some(batch) = later.take(request) {
+            if let Some(batch) = accepted_batches.take(request) {
                 let outcomes = outcomes(&batch, progress, failed.as_ref());
                 channel.conclude(batch.rows(), outcomes, ledger).await;
             }
