@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn zeros_are_only_zeros_behind_a_point() {
-        for (came, went, only) in [
+        for (original, output, only) in [
             ("3.0", "3", true),
             ("12.500", "12.5", true),
             ("0.0", "0", true),
@@ -449,7 +449,7 @@ mod tests {
             ("3.01", "3", false),
             ("3.0e1", "3", false),
         ] {
-            assert_eq!(only_zeros(came.as_bytes(), went.len(), came.len()), only, "{came} {went}");
+            assert_eq!(only_zeros(original.as_bytes(), output.len(), original.len()), only, "{original} {output}");
         }
     }
 

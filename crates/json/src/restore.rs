@@ -159,7 +159,7 @@ impl Restorer {
         pairs.resize(tree.nodes.len(), Pair { of: NONE, differs: false, duplicates: false });
         for at in (0..tree.nodes.len()).rev() {
             let members =
-                Members { lines: tree, texts: tree, line: value, text: value, came: at as u32, went: at as u32 };
+                Members { lines: tree, texts: tree, line: value, text: value, original: at as u32, output: at as u32 };
             pairs[at].duplicates |= tree.nodes[at].kind == b'{' && members.distinct(keys) < keys.len();
             if let Some(parent) = pairs.get(tree.nodes[at].parent as usize).copied() {
                 pairs[tree.nodes[at].parent as usize].duplicates = parent.duplicates | pairs[at].duplicates;
@@ -191,8 +191,14 @@ impl Restorer {
             out.push(&[node.kind]);
             left.push(Err(if node.kind == b'{' { b'}' } else { b']' }));
             let children: Vec<u32> = if node.kind == b'{' {
-                let members =
-                    Members { lines: &self.text, texts: &self.text, line: value, text: value, came: at, went: at };
+                let members = Members {
+                    lines: &self.text,
+                    texts: &self.text,
+                    line: value,
+                    text: value,
+                    original: at,
+                    output: at,
+                };
                 members.in_v8_order(&mut self.keys)
             } else {
                 self.text.children(at).collect()
@@ -261,22 +267,22 @@ impl Restorer {
             if of == NONE {
                 continue;
             }
-            let (came, went) = (lines.get(of), texts.get(at));
+            let (original, output) = (lines.get(of), texts.get(at));
             let mut duplicates = false;
-            let same = match (came.kind, went.kind) {
+            let same = match (original.kind, output.kind) {
                 (b'{', b'{') => {
-                    let members = Members { lines, texts, line, text, came: of, went: at };
+                    let members = Members { lines, texts, line, text, original: of, output: at };
                     members.pair_in_order(pairs).unwrap_or_else(|| members.pair_by_key(pairs, keys, &mut duplicates))
                 }
                 (b'[', b'[') => {
-                    for (came, went) in lines.children(of).zip(texts.children(at)) {
-                        pairs[went as usize].of = came;
+                    for (original, output) in lines.children(of).zip(texts.children(at)) {
+                        pairs[output as usize].of = original;
                     }
-                    came.children == went.children
+                    original.children == output.children
                 }
-                (b'"', b'"') => same_string(came.text(line), went.text(text)),
-                (b'0', b'0') => same_number(came.text(line), went.text(text)),
-                (b'l', b'l') => came.text(line) == went.text(text),
+                (b'"', b'"') => same_string(original.text(line), output.text(text)),
+                (b'0', b'0') => same_number(original.text(line), output.text(text)),
+                (b'l', b'l') => original.text(line) == output.text(text),
                 _ => false,
             };
             (pairs[at as usize].differs, pairs[at as usize].duplicates) = (!same, duplicates);
@@ -306,26 +312,28 @@ impl Restorer {
         // Look the number up by its value alone. Fractions were excluded above, since the code may have computed them.
         let mut found: Option<&[u8]> = None;
         let mut doubt = false;
-        let elsewhere = || self.elsewhere.iter().map(Vec::as_slice).filter(|came| value_of(came) == value);
+        let elsewhere = || self.elsewhere.iter().map(Vec::as_slice).filter(|original| value_of(original) == value);
         let candidates = || {
             let numbers = self.line.nodes.iter().enumerate().filter(|(_, node)| node.kind == b'0');
-            numbers.map(|(number, node)| (number as u32, node.text(line))).filter(|(_, came)| value_of(came) == value)
+            numbers
+                .map(|(number, node)| (number as u32, node.text(line)))
+                .filter(|(_, original)| value_of(original) == value)
         };
-        for (_, came) in candidates() {
-            doubt |= found.is_some_and(|found| !same_decimal(found, came));
-            found = Some(came);
+        for (_, original) in candidates() {
+            doubt |= found.is_some_and(|found| !same_decimal(found, original));
+            found = Some(original);
         }
         if doubt {
             found = Some(self.most_alike(line, text, at, candidates()).ok_or(value)?);
         }
         if found.is_none() {
             let other = elsewhere().next();
-            if elsewhere().any(|came| other.is_some_and(|other| !same_decimal(other, came))) {
+            if elsewhere().any(|original| other.is_some_and(|other| !same_decimal(other, original))) {
                 return Err(value);
             }
-            return Ok(other.filter(|came| is_lossy(came)).or(unknown));
+            return Ok(other.filter(|original| is_lossy(original)).or(unknown));
         }
-        Ok(found.filter(|came| is_lossy(came)))
+        Ok(found.filter(|original| is_lossy(original)))
     }
 
     /// Chooses from several numbers of the line that have the same double as a number of the text. Returns the number
@@ -339,12 +347,12 @@ impl Restorer {
         candidates: impl Iterator<Item = (u32, &'t [u8])>,
     ) -> Option<&'t [u8]> {
         let (mut best, mut found, mut doubt) = (0, None::<&[u8]>, false);
-        for (number, came) in candidates {
+        for (number, original) in candidates {
             let alike = self.alike(line, text, number, at);
             if alike > best {
-                (best, found, doubt) = (alike, Some(came), false);
+                (best, found, doubt) = (alike, Some(original), false);
             } else if alike > 0 && alike == best {
-                doubt |= found.is_some_and(|found| !same_decimal(found, came));
+                doubt |= found.is_some_and(|found| !same_decimal(found, original));
             }
         }
         found.filter(|_| !doubt)
@@ -352,17 +360,20 @@ impl Restorer {
 
     /// Counts the scalars that are equal in the objects around a number of the line and a number of the text. 0 if the
     /// keys of the two numbers differ.
-    fn alike(&self, line: &[u8], text: &[u8], came: u32, went: u32) -> usize {
-        let (came_in, went_in) = (self.line.get(came).parent, self.text.get(went).parent);
-        if came_in == NONE || went_in == NONE || self.line.get(came_in).kind != self.text.get(went_in).kind {
+    fn alike(&self, line: &[u8], text: &[u8], original: u32, output: u32) -> usize {
+        let (original_parent, output_parent) = (self.line.get(original).parent, self.text.get(output).parent);
+        if original_parent == NONE
+            || output_parent == NONE
+            || self.line.get(original_parent).kind != self.text.get(output_parent).kind
+        {
             return 0;
         }
-        let object = self.text.get(went_in).kind == b'{';
+        let object = self.text.get(output_parent).kind == b'{';
         let place = |tree: &Tree, parent: u32, child: u32| tree.children(parent).position(|one| one == child);
         let together = if object {
-            same_string(self.line.get(came).key(line), self.text.get(went).key(text))
+            same_string(self.line.get(original).key(line), self.text.get(output).key(text))
         } else {
-            place(&self.line, came_in, came) == place(&self.text, went_in, went)
+            place(&self.line, original_parent, original) == place(&self.text, output_parent, output)
         };
         if !together {
             return 0;
@@ -376,15 +387,15 @@ impl Restorer {
             }
         };
         let mut alike = 0;
-        let mut others = self.line.children(came_in);
-        for child in self.text.children(went_in) {
+        let mut others = self.line.children(original_parent);
+        for child in self.text.children(output_parent) {
             let other = if object {
                 let key = self.text.get(child).key(text);
-                self.line.children(came_in).find(|one| same_string(self.line.get(*one).key(line), key))
+                self.line.children(original_parent).find(|one| same_string(self.line.get(*one).key(line), key))
             } else {
                 others.next()
             };
-            alike += usize::from(child != went && other.is_some_and(|other| same(other, child)));
+            alike += usize::from(child != output && other.is_some_and(|other| same(other, child)));
         }
         alike
     }
@@ -396,8 +407,8 @@ struct Members<'a> {
     texts: &'a Tree,
     line: &'a [u8],
     text: &'a [u8],
-    came: u32,
-    went: u32,
+    original: u32,
+    output: u32,
 }
 
 impl Members<'_> {
@@ -405,23 +416,23 @@ impl Members<'_> {
     /// has no others. `None` if a key differs or the line has more, since the line may have duplicate keys.
     /// The keys of the text are distinct.
     fn pair_in_order(&self, pairs: &mut [Pair]) -> Option<bool> {
-        let mut went = self.texts.children(self.went);
-        for came in self.lines.children(self.came) {
-            let went = went.next()?;
-            let keys = (self.lines.get(came).key(self.line), self.texts.get(went).key(self.text));
+        let mut output = self.texts.children(self.output);
+        for original in self.lines.children(self.original) {
+            let output = output.next()?;
+            let keys = (self.lines.get(original).key(self.line), self.texts.get(output).key(self.text));
             if !same_string(keys.0, keys.1) {
                 return None;
             }
-            pairs[went as usize].of = came;
+            pairs[output as usize].of = original;
         }
-        Some(went.next().is_none())
+        Some(output.next().is_none())
     }
 
     /// Sorts the keys of the line's object, equal ones together and in order. Returns the number of distinct keys.
     fn distinct(&self, keys: &mut Vec<Key>) -> usize {
         keys.clear();
         let key = |node: u32| self.lines.get(node).key(self.line);
-        keys.extend(self.lines.children(self.came).map(|node| Key { hash: key_hash(key(node)), node }));
+        keys.extend(self.lines.children(self.original).map(|node| Key { hash: key_hash(key(node)), node }));
         keys.sort_unstable_by_key(|key| (key.hash, key.node));
         keys.chunk_by(|one, next| one.hash == next.hash && same_string(key(one.node), key(next.node))).count()
     }
@@ -451,10 +462,10 @@ impl Members<'_> {
         let key = |node: u32| self.lines.get(node).key(self.line);
         let distinct = self.distinct(keys);
         *duplicates = distinct < keys.len();
-        let mut same = self.texts.get(self.went).children as usize == distinct;
+        let mut same = self.texts.get(self.output).children as usize == distinct;
         let mut before = 0;
-        for went in self.texts.children(self.went) {
-            let name = self.texts.get(went).key(self.text);
+        for output in self.texts.children(self.output) {
+            let name = self.texts.get(output).key(self.text);
             let hash = key_hash(name);
             let first = keys.partition_point(|key| key.hash < hash);
             let mut found = keys[first..]
@@ -464,11 +475,11 @@ impl Members<'_> {
                 .filter(|node| same_string(key(*node), name));
             let Some(first) = found.next() else {
                 same = false;
-                pairs[went as usize].of = NONE;
+                pairs[output as usize].of = NONE;
                 continue;
             };
             // The last value counts, at the position of the first.
-            pairs[went as usize].of = found.last().unwrap_or(first);
+            pairs[output as usize].of = found.last().unwrap_or(first);
             // V8 moves indices before all other keys.
             if !is_index(name) {
                 same &= first > before;
@@ -519,14 +530,15 @@ fn same_string(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// Whether a number of the text is the one in the line.
-fn same_number(came: &[u8], went: &[u8]) -> bool {
-    if came == went {
+fn same_number(original: &[u8], output: &[u8]) -> bool {
+    if original == output {
         return true;
     }
-    if let Some(exact) = went.strip_suffix(EXACT) {
-        return same_decimal(came, exact);
+    if let Some(exact) = output.strip_suffix(EXACT) {
+        return same_decimal(original, exact);
     }
-    value_of(came) == value_of(went) && (INFINITE.contains(&went) || !is_lossy(went) || same_decimal(came, went))
+    value_of(original) == value_of(output)
+        && (INFINITE.contains(&output) || !is_lossy(output) || same_decimal(original, output))
 }
 
 #[cfg(test)]

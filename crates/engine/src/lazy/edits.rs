@@ -102,13 +102,13 @@ impl<'s> Edits<'s> {
     ) {
         for edit in &mut self.list {
             let (Action::Replace(_), Some(text)) = (edit.action, edit.text.clone()) else { continue };
-            let came = &line[edit.span.clone()];
+            let original = &line[edit.span.clone()];
             let text = &self.texts[text];
-            if text == came || !may_have_lost(came, text) {
+            if text == original || !may_have_lost(original, text) {
                 continue;
             }
             let (text, start) = (text.to_vec(), self.texts.len());
-            restore(came, &text, &mut self.texts);
+            restore(original, &text, &mut self.texts);
             edit.text = Some(start..self.texts.len());
         }
     }

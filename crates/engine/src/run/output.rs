@@ -212,12 +212,13 @@ impl Print<'_> {
     fn write_edited(&mut self, state: &lazy::State, edits: &mut Edits<'_>, out: &mut dyn Sink) -> Result<(), Failure> {
         let Validator { merger, restorer, duplicates, .. } = &mut *self.validator;
         // An edited value that equals the value of the line is written as it was in the line.
-        let may_have_lost =
-            |came: &[u8], text: &[u8]| canonical::round_trips(came).is_none_or(|keys| !is_edited(came, keys, text));
-        edits.restore(self.line, may_have_lost, |came, text, out| {
-            if !merger.restore(came, text, out) {
-                restorer.start(came);
-                restorer.restore(came, text, out);
+        let may_have_lost = |original: &[u8], text: &[u8]| {
+            canonical::round_trips(original).is_none_or(|keys| !is_edited(original, keys, text))
+        };
+        edits.restore(self.line, may_have_lost, |original, text, out| {
+            if !merger.restore(original, text, out) {
+                restorer.start(original);
+                restorer.restore(original, text, out);
             }
         });
         edits.forget_unchanged(self.line);

@@ -191,12 +191,12 @@ impl Walk<'_> {
     /// Handles two numbers with different spellings.
     fn numbers(&mut self, start: usize) -> Option<()> {
         let (end, text_end) = (self.line.number_end(self.at)?, number_end(self.text, self.text_at));
-        let came = &self.line.text[start..end];
-        if value_of(came) != value_of(&self.text[self.text_at..text_end]) {
+        let original = &self.line.text[start..end];
+        if value_of(original) != value_of(&self.text[self.text_at..text_end]) {
             return self.changed(start);
         }
         // The text may have the digits of a BigInt.
-        if is_canonical(came) || is_lossy(&self.text[self.text_at..text_end]) {
+        if is_canonical(original) || is_lossy(&self.text[self.text_at..text_end]) {
             return None;
         }
         (self.at, self.text_at) = (self.at + 1, text_end);
