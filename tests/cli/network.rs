@@ -121,7 +121,7 @@ fn the_functions_give_what_the_contract_says() {
     ] {
         assert_eq!(next(), json!({"refused": format!("Error: {why}"), "real": true}));
     }
-    assert!(web.asked().iter().all(|asked| asked.header("host") == Some(&allow(&web))));
+    assert!(web.requests().iter().all(|asked| asked.header("host") == Some(&allow(&web))));
     // Connections are kept: one for the code, one for the service. Redirects and broken connections cost one more each.
     assert!(web.connections() <= 4, "{} connections", web.connections());
 }
@@ -174,7 +174,7 @@ fn addresses_are_located_in_every_notation() {
     for (ip, one) in wrong.iter().zip(out) {
         assert_eq!(one["refused"], "Error: invalid ip address", "{ip}");
     }
-    assert_eq!(web.asked().len(), addresses.len());
+    assert_eq!(web.requests().len(), addresses.len());
 }
 
 #[test]
@@ -634,7 +634,7 @@ fn hostile_urls_and_redirects_to_them_are_refused_without_a_connection() {
     }
     assert_eq!(canary.connections(), 0);
     assert_eq!(sixth.map_or(0, |sixth| sixth.connections()), 0);
-    assert!(redirector.asked().len() > 200, "{}", redirector.asked().len());
+    assert!(redirector.requests().len() > 200, "{}", redirector.requests().len());
 }
 
 /// Whether a redirect to this text leads away from the redirector.
@@ -695,7 +695,7 @@ fn what_was_sent_over_tls_does_not_go_on_without() {
     for one in &out[2..] {
         assert!(one["refused"].as_str().unwrap().contains("it redirects from https to http://127.0.0.1"), "{one}");
     }
-    assert_eq!(plain.asked().len(), 1);
+    assert_eq!(plain.requests().len(), 1);
     // Without certificates no server is trusted, and the message says so.
     for one in ask("nothing") {
         assert!(one["refused"].as_str().unwrap().contains("no certificates"), "{one}");

@@ -233,7 +233,7 @@ fn code_asks_whom_the_flags_the_environment_or_the_folder_allow() {
     // The network is off unless it is allowed.
     let play = Play::start(&dir, &[]);
     let closed = attempt(&play, "{}");
-    assert_eq!((&closed["network"], web.asked().len()), (&serde_json::Value::Null, 0), "{closed}");
+    assert_eq!((&closed["network"], web.requests().len()), (&serde_json::Value::Null, 0), "{closed}");
     assert_eq!(closed["answer"]["verdicts"][0]["verdict"], "failed");
     // The config file and its allowed hosts are read again.
     dir.file("sluicegate.toml", format!("[network]\nallow = [\"{host}\"]\n"));
@@ -243,12 +243,12 @@ fn code_asks_whom_the_flags_the_environment_or_the_folder_allow() {
     dir.file("sluicegate.toml", "");
     assert_eq!(attempt(&play, "{}")["answer"]["verdicts"][0]["verdict"], "failed");
     drop(play);
-    assert_eq!(web.asked().len(), 1);
+    assert_eq!(web.requests().len(), 1);
 
     let play = Play::start(&dir, &["--allow-net", &host]);
     for n in 2..5 {
         assert_eq!(attempt(&play, "{}")["answer"]["verdicts"][0]["verdict"], "ok");
-        assert_eq!(web.asked().len(), n, "each trial asks once, by the worker that stays");
+        assert_eq!(web.requests().len(), n, "each trial asks once, by the worker that stays");
     }
     let failed = attempt(&play, "{\"oops\":1}");
     let verdict = &failed["answer"]["verdicts"][0];

@@ -127,7 +127,7 @@ fn an_answer_reaches_all_that_wait_for_it_also_when_the_event_that_asked_is_over
             "{}",
             done.err
         );
-        assert_eq!(web.asked().len(), 1);
+        assert_eq!(web.requests().len(), 1);
     }
 }
 

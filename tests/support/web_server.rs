@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A recorded request.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct RecordedRequest {
     pub method: String,
     pub path: String,
     /// Names in lower case.
@@ -19,7 +19,7 @@ pub struct Asked {
     pub body: String,
 }
 
-impl Asked {
+impl RecordedRequest {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -64,16 +64,16 @@ struct Seen {
     open: usize,
     /// The addresses of the clients.
     peers: Vec<SocketAddr>,
-    asked: Vec<Asked>,
+    requests: Vec<RecordedRequest>,
 }
 
 impl Web {
-    pub fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1:0", answer).unwrap()
     }
 
     /// Starts a server with TLS. Its certificate is trusted only with `tests/fixtures/tls.crt`.
-    pub fn start_tls(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start_tls(answer: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static) -> Self {
         let (listener, web) = Self::listen("127.0.0.1:0").unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let certificate = CertificateDer::from_pem_file("tests/fixtures/tls.crt").unwrap();
@@ -86,7 +86,10 @@ impl Web {
         web
     }
 
-    pub fn start_at(address: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
+    pub fn start_at(
+        address: &str,
+        answer: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
         let (listener, web) = Self::listen(address)?;
         web.accept(listener, answer, |stream| stream);
         Ok(web)
@@ -101,7 +104,7 @@ impl Web {
     fn accept<S: Read + Write>(
         &self,
         listener: TcpListener,
-        answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+        answer: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static,
         wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
     ) {
         let (noted, shared) = (self.seen.clone(), Arc::new((answer, wrap)));
@@ -134,8 +137,8 @@ impl Web {
     }
 
     /// The requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.seen.0.lock().unwrap().asked.clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.seen.0.lock().unwrap().requests.clone()
     }
 
     /// The number of connections so far.
@@ -157,18 +160,18 @@ impl Web {
     /// Waits until the server has received this many requests.
     pub fn wait(&self, times: usize) {
         let seen = self.seen.0.lock().unwrap();
-        drop(self.seen.1.wait_while(seen, |seen| seen.asked.len() < times).unwrap());
+        drop(self.seen.1.wait_while(seen, |seen| seen.requests.len() < times).unwrap());
     }
 }
 
-fn serve(stream: impl Read + Write, answer: &dyn Fn(&Asked) -> Reply, noted: &(Mutex<Seen>, Condvar)) {
+fn serve(stream: impl Read + Write, answer: &dyn Fn(&RecordedRequest) -> Reply, noted: &(Mutex<Seen>, Condvar)) {
     let mut reader = BufReader::new(stream);
-    while let Some(asked) = read(&mut reader) {
-        noted.0.lock().unwrap().asked.push(asked.clone());
+    while let Some(request) = read(&mut reader) {
+        noted.0.lock().unwrap().requests.push(request.clone());
         noted.1.notify_all();
-        let reply = answer(&asked);
+        let reply = answer(&request);
         let mut out = format!("HTTP/1.1 {}\r\n", reply.head).into_bytes();
-        if asked.method != "HEAD" {
+        if request.method != "HEAD" {
             out.extend_from_slice(&reply.body);
         }
         // A client that is done closes the connection.
@@ -179,20 +182,24 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(&Asked) -> Reply, noted: &(M
     }
 }
 
-fn read(reader: &mut impl BufRead) -> Option<Asked> {
+fn read(reader: &mut impl BufRead) -> Option<RecordedRequest> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
     let mut words = line.split_whitespace();
-    let mut asked = Asked { method: words.next()?.to_owned(), path: words.next()?.to_owned(), ..Asked::default() };
+    let mut request = RecordedRequest {
+        method: words.next()?.to_owned(),
+        path: words.next()?.to_owned(),
+        ..RecordedRequest::default()
+    };
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        asked.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let len = asked.header("content-length").and_then(|len| len.parse().ok()).unwrap_or(0);
+    let len = request.header("content-length").and_then(|len| len.parse().ok()).unwrap_or(0);
     let mut body = vec![0; len];
     reader.read_exact(&mut body).ok()?;
-    asked.body = String::from_utf8_lossy(&body).into_owned();
-    Some(asked)
+    request.body = String::from_utf8_lossy(&body).into_owned();
+    Some(request)
 }

@@ -54,7 +54,7 @@ impl Backend {
         Server::start(dir, &[], &variables)
     }
 
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(super) fn requests(&self) -> Vec<String> {
         self.asked.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
     }
 
@@ -101,7 +101,7 @@ fn code_is_asked_for_once_with_its_libraries() {
             });
         }
     });
-    assert_eq!(backend.asked().len(), 3, "{:?}", backend.asked());
+    assert_eq!(backend.requests().len(), 3, "{:?}", backend.requests());
     // The secret is the user name of Basic auth.
     assert!(backend.asked.lock().unwrap().iter().all(|(_, authorization)| authorization == "Basic czNjcmV0Og=="));
 }
@@ -158,7 +158,7 @@ fn each_way_of_having_no_code_is_answered_as_documented() {
         assert_eq!(answer.status, 809, "{version}");
         let rows = answer.json();
         assert!(rows.as_array().unwrap().iter().all(|row| row["statusCode"] == 809), "{rows}");
-        let tries = backend.asked().iter().filter(|path| path.ends_with(version)).count();
+        let tries = backend.requests().iter().filter(|path| path.ends_with(version)).count();
         assert_eq!(tries, 3, "{version}");
     }
     for (version, reason) in [("auth", "config_backend_auth_failed"), ("forbidden", "config_backend_forbidden")] {

@@ -153,7 +153,7 @@ fn a_library_is_imported_by_its_name_and_a_shared_one_only_by_a_name_that_can_be
         (&row["statusCode"], &row["error"]),
         (&json!(400), &json!("Error: import from @rs/no-such/v1 failed. Module not found."))
     );
-    assert_eq!(backend.asked().len(), 3, "{:?}", backend.asked());
+    assert_eq!(backend.requests().len(), 3, "{:?}", backend.requests());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{JSON, Server, event, events};
 use crate::support::Dir;
-use crate::support::web_server::{Asked, Reply, Web};
+use crate::support::web_server::{RecordedRequest, Reply, Web};
 
 const CODE: &str =
     "export function transformEvent(e) { if (e.n === 1) throw new Error('no'); return e.n === 2 ? null : e; }";
@@ -25,7 +25,7 @@ fn end(server: Server) {
 }
 
 /// Spans with their attributes as plain values, and the name of the service.
-fn spans(asked: &[Asked]) -> (Vec<Value>, Value) {
+fn spans(asked: &[RecordedRequest]) -> (Vec<Value>, Value) {
     let plain = |attributes: &Value| -> Value {
         let pairs = attributes.as_array().into_iter().flatten().map(|pair| {
             let value = pair["value"].as_object().unwrap().values().next().unwrap();
@@ -70,7 +70,7 @@ fn a_request_and_its_groups_are_spans_of_the_callers_trace() {
     server.get("/nothing").problem(404);
     end(server);
 
-    let (spans, resource) = spans(&collector.asked());
+    let (spans, resource) = spans(&collector.requests());
     assert_eq!(resource["service.name"], "sluicegate");
     let named = |name: &str| spans.iter().filter(|span| span["name"] == name).collect::<Vec<_>>();
     let [request] = named("POST /customTransform")[..] else { panic!("{spans:#?}") };

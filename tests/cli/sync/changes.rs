@@ -280,7 +280,7 @@ fn a_resync_that_is_interrupted_goes_on_with_the_next_run() {
     let dir = users(&crm, &rows, "batch = 2\nconcurrency = 1");
     assert_eq!(sent(&dir, &[]), 6);
     crm.fault([super::destination::Fault::Status(401)]);
-    crm.web.asked();
+    crm.web.requests();
     let (done, counts) = sync(&dir, &["--resync", "--limit", "4"]);
     assert_eq!((done.code, numbers(&counts, ["sent", "pending"])), (2, [0, 6]), "{}", done.err);
     let (done, counts) = sync(&dir, &["--limit", "4"]);

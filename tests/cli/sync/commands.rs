@@ -149,7 +149,7 @@ fn a_collector_gets_a_span_of_each_run() {
     command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
     let done = crate::support::finish(command.spawn().unwrap(), Vec::new());
     assert_eq!(done.code, 0, "{}", done.err);
-    let asked: String = collector.asked().iter().map(|asked| asked.body.clone()).collect();
+    let asked: String = collector.requests().iter().map(|asked| asked.body.clone()).collect();
     for wanted in ["\"sync\"", "\"detect\"", "\"deliver\"", "sluicegate.rows.sent"] {
         assert!(asked.contains(wanted), "{wanted}: {asked}");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::web_server::{Asked, Reply};
+use crate::support::web_server::{RecordedRequest, Reply};
 
 /// The events of a request.
 #[derive(Default)]
@@ -38,7 +38,7 @@ const PAGE: usize = 2;
 
 impl DataPlane {
     /// Accepts the events of a request. The destination rejects the events in `failed`.
-    pub fn take(&mut self, asked: &Asked, users: &[&str], failed: &[&str]) {
+    pub fn take(&mut self, asked: &RecordedRequest, users: &[&str], failed: &[&str]) {
         let body: Value = serde_json::from_str(&asked.body).unwrap();
         let header = |name| asked.header(name).unwrap_or_else(|| panic!("no {name}"));
         assert_eq!((header("x-rudder-source-id"), header("x-rudder-destination-id")), ("src", "dst"));
@@ -67,7 +67,7 @@ impl DataPlane {
     }
 
     /// Answers a request for the status of tasks, or a request to delete them.
-    pub fn answer(&mut self, asked: &Asked) -> Reply {
+    pub fn answer(&mut self, asked: &RecordedRequest) -> Reply {
         let url = reqwest::Url::parse(&format!("http://h{}", asked.path)).unwrap();
         assert!(url.path().starts_with("/internal/v2/job-status/"), "{url}");
         assert!(asked.header("content-encoding").is_none(), "there is nothing to unpack");

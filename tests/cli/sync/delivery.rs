@@ -247,7 +247,7 @@ fn a_webhook_takes_the_body_that_the_code_makes() {
     );
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["sent", "failed"])), (1, [2, 1]), "{}", done.err);
-    let asked = &web.asked()[0];
+    let asked = &web.requests()[0];
     assert_eq!((asked.method.as_str(), asked.path.as_str()), ("PATCH", "/composite"));
     assert_eq!(asked.header("authorization"), Some("Bearer secret-token"));
     assert_eq!(asked.header("x-api"), Some("v1"));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::data_plane::DataPlane;
-use crate::support::web_server::{Asked, Reply, Web};
+use crate::support::web_server::{RecordedRequest, Reply, Web};
 
 /// The API of a stand-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,13 +144,13 @@ impl Destination {
     }
 
     pub fn requests(&self) -> usize {
-        self.web.asked().len()
+        self.web.requests().len()
     }
 }
 
 impl Api {
     /// The items of a request. Asserts that the request has the secret.
-    fn items(self, asked: &Asked) -> Vec<Item> {
+    fn items(self, asked: &RecordedRequest) -> Vec<Item> {
         let authorization = asked.header("authorization");
         let body =
             || -> Value { serde_json::from_str(&asked.body).unwrap_or_else(|error| panic!("{error}: {}", asked.body)) };
@@ -235,7 +235,7 @@ impl Api {
 }
 
 impl Inner {
-    fn answer(&mut self, asked: &Asked) -> Reply {
+    fn answer(&mut self, asked: &RecordedRequest) -> Reply {
         let items = self.api.items(asked);
         let mut fault = self.faults.pop_front();
         match &mut self.kill_at {
@@ -280,7 +280,7 @@ impl Inner {
     }
 
     /// Processes a request; returns the indexes of rejected items.
-    fn apply(&mut self, asked: &Asked, items: &[Item]) -> Vec<usize> {
+    fn apply(&mut self, asked: &RecordedRequest, items: &[Item]) -> Vec<usize> {
         if self.api == Api::Retl {
             if asked.method != "POST" {
                 self.plane.answer(asked);

@@ -51,7 +51,7 @@ fn the_five_minutes_work_from_an_empty_folder() {
             assert!(said.contains(line), "{line}\n{said}");
         }
     }
-    assert!(!web.asked().is_empty());
+    assert!(!web.requests().is_empty());
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_row_is_sent_when_the_destination_has_it() {
     assert_eq!(plane.persons().into_keys().collect::<Vec<_>>(), ["1", "4", "6", "7", "8"]);
     // The sync deletes finished tasks. The failed records came in two pages.
     assert!(plane.plane(|plane| plane.is_empty()));
-    let asked = plane.web.asked();
+    let asked = plane.web.requests();
     let pages = asked.iter().filter(|asked| asked.method == "GET" && asked.path.contains("/failed-records?"));
     assert_eq!(pages.count(), 2);
     // Only the failed rows are sent again.
@@ -71,7 +71,7 @@ fn events_have_their_ids_whatever_the_code_makes_of_them() {
     // The stand-in checks the ids.
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["sent", "failed"])), (1, [1, 1]), "{}", done.err);
-    let event: Value = serde_json::from_str(&plane.web.asked()[0].body).unwrap();
+    let event: Value = serde_json::from_str(&plane.web.requests()[0].body).unwrap();
     let ids: Vec<_> = event["batch"].as_array().unwrap().iter().map(|event| event["recordId"].clone()).collect();
     assert_eq!(ids, ["1", "1#2", "2", "2#2"]);
     assert_eq!(reasons(&dir)[0].1, "RudderStack could not deliver it: the destination answered 422");
@@ -241,7 +241,7 @@ fn no_two_events_have_one_record_id() {
     );
     dir.file("sync.toml", config(&plane, "").replace("[[sink]]", "[transform]\ncode = \"t.js\"\n[[sink]]"));
     assert_eq!(super::sent(&dir, &[]), 3);
-    let event: Value = serde_json::from_str(&plane.web.asked()[0].body).unwrap();
+    let event: Value = serde_json::from_str(&plane.web.requests()[0].body).unwrap();
     let ids: Vec<_> = event["batch"].as_array().unwrap().iter().map(|event| event["recordId"].clone()).collect();
     assert_eq!(ids, ["1", "1#2", "1#2#1", "1#2#2", "1#", "1##2"]);
 }
@@ -261,5 +261,5 @@ fn headers_go_with_every_request() {
     let plane = Destination::of(Api::Retl);
     let dir = users(&plane, 1, "headers = { x-gate = \"env:CIO_KEY\" }");
     assert_eq!(super::sent(&dir, &[]), 1);
-    assert!(plane.web.asked().iter().all(|asked| asked.header("x-gate") == Some("site:key")));
+    assert!(plane.web.requests().iter().all(|asked| asked.header("x-gate") == Some("site:key")));
 }

@@ -40,7 +40,7 @@ fn a_data_plane_gets_whole_events_and_looks_at_integrations_itself() {
     let (done, counts) = sync(&dir, &[]);
     assert_eq!((done.code, numbers(&counts, ["sent", "failed"])), (1, [2, 1]), "{}", done.err);
     assert!(super::run(&dir, &["sync", "status"]).text().contains("it has no userId and no anonymousId"));
-    let asked = web.asked();
+    let asked = web.requests();
     assert_eq!((asked[0].method.as_str(), asked[0].path.as_str()), ("POST", "/v1/batch"));
     assert_eq!(asked[0].header("authorization"), Some("Basic d3JpdGUta2V5Og=="));
     assert_eq!((asked.len(), &asked[0].body), (2, &asked[1].body));

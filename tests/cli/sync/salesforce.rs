@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{QUICK, numbers, sync};
 use crate::support::Dir;
-use crate::support::web_server::{Asked, Reply, Web};
+use crate::support::web_server::{RecordedRequest, Reply, Web};
 
 /// The data and the behaviour of the stand-in.
 #[derive(Default)]
@@ -40,13 +40,13 @@ impl Salesforce {
 
     /// Paths of requests to the API.
     fn paths(&self) -> Vec<String> {
-        let asked = self.web.asked().into_iter().filter(|asked| asked.path.starts_with("/services/data/v62.0/"));
+        let asked = self.web.requests().into_iter().filter(|asked| asked.path.starts_with("/services/data/v62.0/"));
         asked.map(|asked| format!("{} {}", asked.method, &asked.path["/services/data/v62.0/".len()..])).collect()
     }
 }
 
 impl Inner {
-    fn answer(&mut self, asked: &Asked) -> Reply {
+    fn answer(&mut self, asked: &RecordedRequest) -> Reply {
         if asked.path == "/services/oauth2/token" {
             let form = "grant_type=client_credentials&client_id=app&client_secret=s%2F1";
             if asked.body != form {

@@ -96,7 +96,7 @@ fn a_batch_that_waits_too_long_fails_and_is_not_run_again() {
         assert_eq!(letters.len(), 4);
         let message = "the batch of 4 events took more than 1s by the clock, with a request to the network unanswered";
         assert_eq!(letters[0]["message"], message);
-        assert_eq!(web.asked().len(), 12);
+        assert_eq!(web.requests().len(), 12);
     }
 }
 
@@ -115,7 +115,7 @@ fn a_batch_that_computes_too_long_fails_and_is_not_run_again() {
     assert_eq!((letters.len(), &letters[9]["kind"]), (10, &json!("timeout")));
     assert_eq!(letters[0]["message"], "the batch of 10 events took more than 500ms of CPU time");
     // The ten events of the other batch in flight may run again.
-    assert!([20, 30].contains(&web.asked().len()), "{}", web.asked().len());
+    assert!([20, 30].contains(&web.requests().len()), "{}", web.requests().len());
 }
 
 /// The other events have outputs, and the number of repeated requests is reported.
@@ -131,7 +131,7 @@ fn a_batch_that_throws_is_run_event_by_event_and_that_is_counted() {
     assert_eq!(done.lines(), [got(0, 2), got(3, 8)].concat(), "{}", done.err);
     let letter: Value = serde_json::from_str(&dir.read("dead.jsonl")).unwrap();
     assert_eq!((&letter["input_line"], &letter["kind"]), (&json!(3), &json!("exception")));
-    assert_eq!((web.asked().len(), repeated(&done)), (12, json!(4)));
+    assert_eq!((web.requests().len(), repeated(&done)), (12, json!(4)));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_batch_may_ask_as_much_as_its_events_alone() {
     let (_, done) = run(code, &web, &[], &numbered(2));
     let why = "a batch may make 256 requests for each of its 2 events, and it has";
     assert_eq!(done.lines(), [format!("{{\"n\":0,\"asked\":512,\"why\":\"{why}\"}}")], "{}", done.err);
-    assert_eq!(web.asked().len(), 512);
+    assert_eq!(web.requests().len(), 512);
 }
 
 /// Possible steps of a batch. No result depends on the order of answers.

@@ -210,7 +210,7 @@ fn workers_that_are_killed_while_everything_waits_change_nothing() {
         let expected: Vec<String> = (0..EVENTS).map(|n| format!("{{\"n\":{n},\"got\":\"/{n}\"}}")).collect();
         assert!(done.lines() == expected, "{}", done.err);
         let stats: Value = serde_json::from_str(&done.err).unwrap();
-        let (repeated, asked) = (stats["requests_repeated"].as_u64().unwrap(), web.asked().len() as u64);
+        let (repeated, asked) = (stats["requests_repeated"].as_u64().unwrap(), web.requests().len() as u64);
         assert!(asked <= EVENTS as u64 + repeated, "{asked} requests, {repeated} of them again");
     }
 }
