@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn github_is_told_the_place_and_the_whole_text_on_one_line() {
+    fn github_gets_the_place_and_the_whole_text_on_one_line() {
         let (mut files, _) = results();
         files[0].tests[1].position = Some(Position { file: "a.test.js".to_owned(), line: 3, column: 7 });
         files[0].tests[1].error.as_mut().unwrap().message = "50% off:\nno".to_owned();

@@ -233,7 +233,7 @@ proptest! {
 
 /// Regression: events that did not keep their bytes. Each runs alone except the last two.
 #[test]
-fn what_broke_the_law_before() {
+fn inputs_that_broke_the_invariant_before() {
     let dir = Dir::with("export function transformEvent(event) { return event; }");
     let same = |input: &str| dir.run(&["run", "t.js", "-j", "1"], input).text() == input;
     let broken: Vec<&str> = [

@@ -240,7 +240,7 @@ fn a_backend_that_does_not_finish_is_given_up_and_does_not_block_others() {
 
 /// A test run needs its libraries. If one is missing, the answer reports that and asks the client to retry.
 #[test]
-fn a_trial_whose_libraries_cannot_be_had_is_to_be_sent_again() {
+fn a_test_run_whose_libraries_cannot_be_had_is_to_be_sent_again() {
     let backend = Backend::new(|path| match path.rsplit('=').next().unwrap() {
         "down" => (503, String::new()),
         "auth" => (401, String::new()),

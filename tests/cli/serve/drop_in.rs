@@ -81,7 +81,7 @@ fn rows_about_dropped_events_come_for_any_value_that_does_not_say_no() {
 }
 
 #[test]
-fn a_trial_takes_the_credentials_of_its_first_event_before_those_of_the_request() {
+fn a_test_run_takes_the_credentials_of_its_first_event_before_those_of_the_request() {
     let server = Server::with(&[("v1.js", SAME)], &[]);
     let ask = |own: Value| {
         let asked = json!({

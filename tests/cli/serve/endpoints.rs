@@ -68,7 +68,7 @@ fn code_of_version_0_is_tried_as_a_batch() {
 }
 
 #[test]
-fn a_trial_that_cannot_be_run_says_why() {
+fn a_test_run_that_cannot_be_run_says_why() {
     let server = server();
     let code = "export function transformEvent(e) { return e; }";
     let events = json!([{ "message": {} }]);
