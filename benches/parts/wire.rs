@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput};
 use rustix::event::{EventfdFlags, eventfd};
 use sluicegate::bench::generate::{Events, Workload};
-use sluicegate::wire::frame::{self, Failed, HEADER, Part, Work};
+use sluicegate::wire::frame::{self, HEADER, LineFailure, Part, Work};
 use sluicegate::wire::input::Open;
 use sluicegate::wire::lines::{Reader, slot_len};
 use sluicegate::wire::shared;
@@ -49,7 +49,7 @@ fn lines(criterion: &mut Criterion) {
 
 fn frames(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("frame");
-    let failed = |line| Failed { line, output_at: u64::from(line), failure: vec![b'x'; 300] };
+    let failed = |line| LineFailure { line, output_at: u64::from(line), failure: vec![b'x'; 300] };
     let part = |failures: u32| Part {
         unit: 7,
         lines: 500 + failures,
