@@ -81,7 +81,7 @@
    */
   const answer = ((result, toText, flat) => {
     if (result === undefined || result === null) return undefined;
-    if (isArray(result)) return textsOf(result, toText, flat);
+    if (isArray(result)) return textsOf(result, toText);
     if (!isEvent(result)) return fault(NOT_AN_EVENT, result);
     if (typeof result.then === 'function') return resolve(result);
     return toText(result, flat) ?? NOT_AN_EVENT;
@@ -89,7 +89,8 @@
 
   const finish = ((result, flat) => answer(result, textOf, flat));
 
-  const textsOf = (result, toText, flat) => {
+  // An accessor that runs while one event is printed may change the next one. So none of them is known to be flat.
+  const textsOf = (result, toText) => {
     const { length } = result;
     if (length === 0) return undefined;
     const texts = newList();
@@ -97,27 +98,26 @@
     for (let i = 0; i < length; i++) {
       const element = result[i];
       if (element === undefined && !(i in result)) continue; // a hole is skipped, not a bad element
-      const text = isEvent(element) ? toText(element, flat) : undefined;
+      const text = isEvent(element) ? toText(element) : undefined;
       if (text === undefined) return fault(BAD_ELEMENT, element);
       texts[count++] = text;
     }
     return count === 0 ? undefined : texts;
   };
 
-  const plannedText = (event, flat) => {
+  const plannedText = (event) => {
     let text;
     try {
       const copy = plan().planned(event);
-      // The copy consists of the event's values and is nested no deeper. So it is flat if the event is.
-      if (copy !== undefined) text = print(copy, flat);
+      if (copy !== undefined) text = print(copy);
     } catch {
       // A cycle, a BigInt or a stack overflow. In each case, the error must be reported for the event itself.
     }
-    return text ?? textOf(event, flat);
+    return text ?? textOf(event);
   };
 
   /** `finish` with the print plan. */
-  const finishPlanned = (result, flat) => (isArray(result) ? finish(result, flat) : answer(result, plannedText, flat));
+  const finishPlanned = (result) => (isArray(result) ? finish(result) : answer(result, plannedText));
 
   /** Like `finish`, and the print plan learns from the result. */
   const finishLearning = (result, flat, line, afresh) => {
@@ -194,7 +194,7 @@
     finishLazy: (event, names) => lazy().finishLazy(event, names),
     finishParts: (result, flat) => lazy().finishParts(result, flat),
     piece: (value, flat) => lazy().piece(value, flat),
-    pieces: (values, flat) => lazy().pieces(values, flat),
+    pieces: (values) => lazy().pieces(values),
     finish,
     finishExact,
     finishPlanned,

@@ -13,10 +13,10 @@
   };
 
   /** The texts of several values, or undefined if any of them has none. */
-  const pieces = (values, flat) => {
+  const pieces = (values) => {
     const texts = newList();
     for (let i = 0; i < values.length; i++) {
-      const text = piece(values[i], flat);
+      const text = piece(values[i]);
       if (text === undefined) return undefined;
       texts[i] = text;
     }

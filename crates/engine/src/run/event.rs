@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use deno_core::v8;
 
-use crate::lazy::{self, Laziness, LazyEvent, Sample, Strategy};
+use crate::lazy::{self, Laziness, LazyEvent, Sample, Strategy, Tuner};
 use crate::run::call_result::{CallResult, caught, settled};
 use crate::run::driver_functions::Driver;
 use crate::run::in_flight::Waiting;
@@ -20,6 +20,7 @@ use crate::run::ticket::Ticket;
 use crate::run::transform_isolate::{self, Overrides, TransformIsolate};
 use crate::run::window;
 use crate::unsafe_reads;
+use crate::v8::v8_string::Scratch;
 use crate::v8::{flatness, override_attempts};
 use crate::verdict::{Failure, FailureKind, Verdict};
 use crate::{Attempt, Engine, Event, OutputFraming};
@@ -60,31 +61,13 @@ impl Engine {
         let (mut in_time, mut number) = (true, None);
         let measured = self.in_flight.measured();
         let started = measured.then(Instant::now);
-        let sample = match self.laziness {
-            // Recent events have waited. An event that waits is printed
-            // in the plain way, which is slow for a lazy event.
-            Laziness::Auto if measured => Sample::none(Strategy::Full),
-            Laziness::Auto => self.tuner.start(event.json.len()),
-            Laziness::Always => Sample::none(Strategy::Lazy(0)),
-            Laziness::Never => Sample::none(Strategy::Full),
-            Laziness::From(bytes) => Sample::none(Strategy::Lazy(bytes)),
-        };
-        let verdict = {
+        let sample = sample(self.laziness, &mut self.tuner, measured, event.json.len());
+        let step = {
             v8::scope_with_context!(scope, &mut *entered.isolate, context);
             v8::tc_scope!(let scope, scope);
-            let (lazy, clean, parsed) = {
-                window::no_code!(scope);
-                let lazy = lazy::event(scope, event.json, sample.strategy);
-                let clean = if lazy.is_none() { canonical::round_trips(event.json) } else { None };
-                let parsed = match &lazy {
-                    Some(lazy) => Ok(lazy.object.into()),
-                    None => parse(scope, driver, event.json, clean.is_some(), &mut self.scratch),
-                };
-                (lazy, clean, parsed)
-            };
-            match parsed {
+            match parse_line(scope, driver, event.json, sample.strategy, &mut self.scratch) {
                 Err(failure) => Some(failure.into()),
-                Ok(value) => {
+                Ok(ParsedLine { value, lazy, clean }) => {
                     if let Some(state) = scope.get_slot_mut::<State>() {
                         number = state.start(ticket);
                         state.set_metadata(event.metadata, self.laziness);
@@ -137,23 +120,10 @@ impl Engine {
                             Some(Step::Waits)
                         }
                         answer => {
-                            let loss = (clean, lossy);
-                            let mut print = Print::new(
-                                event.json,
-                                loss,
-                                framing,
-                                self.options.limits.output,
-                                &mut self.validator,
-                                &mut self.text,
-                            );
-                            match answer {
-                                CallResult::Edits(edits, texts) => Some(print.edits(scope, edits, texts, out)),
-                                CallResult::Lazy(text) => Some(print.lazy(scope, text.into(), out)),
-                                CallResult::Parts(texts) => Some(print.lazy(scope, texts, out)),
-                                CallResult::Finished(texts) => Some(print.all(scope, texts, "transformEvent", out)),
-                                _ => None,
-                            }
-                            .map(Step::Done)
+                            let limit = self.options.limits.output;
+                            let (validator, text) = (&mut self.validator, &mut self.text);
+                            let mut print = Print::new(event.json, (clean, lossy), framing, limit, validator, text);
+                            print_outputs(scope, answer, &mut print, out).map(Step::Done)
                         }
                     };
                     match (reads, step) {
@@ -178,10 +148,10 @@ impl Engine {
             self.in_flight.take_settled(state);
         }
         drop(entered);
-        if let Some(Step::Done(_)) = verdict {
+        if let Some(Step::Done(_)) = step {
             self.tuner.end(sample);
         }
-        let attempt = self.conclude(verdict, in_time, start, out);
+        let attempt = self.conclude(step, in_time, start, out);
         if !matches!(attempt, Attempt::Done(_)) {
             self.in_flight.remove(number);
         }
@@ -241,6 +211,62 @@ impl Engine {
     }
 }
 
+/// A line as the author's code gets it.
+struct ParsedLine<'s> {
+    value: v8::Local<'s, v8::Value>,
+    /// The same, if the event is lazy.
+    lazy: Option<LazyEvent<'s>>,
+    /// The number of keys of the line, if V8 loses nothing of it except duplicate keys. `None` for a lazy event.
+    clean: Option<usize>,
+}
+
+/// Chooses how an event of this many bytes is parsed. `measured`: recent events have waited. An event that waits is printed
+/// in the plain way, which is slow for a lazy event.
+fn sample(laziness: Laziness, tuner: &mut Tuner, measured: bool, bytes: usize) -> Sample {
+    match laziness {
+        Laziness::Auto if measured => Sample::none(Strategy::Full),
+        Laziness::Auto => tuner.start(bytes),
+        Laziness::Always => Sample::none(Strategy::Lazy(0)),
+        Laziness::Never => Sample::none(Strategy::Full),
+        Laziness::From(bytes) => Sample::none(Strategy::Lazy(bytes)),
+    }
+}
+
+/// Parses a line. None of the author's code runs.
+#[inline(always)]
+fn parse_line<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    driver: &Driver,
+    line: &[u8],
+    strategy: Strategy,
+    scratch: &mut Scratch,
+) -> Result<ParsedLine<'s>, Failure> {
+    window::no_code!(scope);
+    if let Some(lazy) = lazy::event(scope, line, strategy) {
+        return Ok(ParsedLine { value: lazy.object.into(), lazy: Some(lazy), clean: None });
+    }
+    let clean = canonical::round_trips(line);
+    let value = parse(scope, driver, line, clean.is_some(), scratch)?;
+    Ok(ParsedLine { value, lazy: None, clean })
+}
+
+/// Writes what the code returned. `None` for a result that is not an output.
+#[inline(always)]
+fn print_outputs<'s>(
+    scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, 's, v8::HandleScope<'_>>>,
+    result: CallResult<'s>,
+    print: &mut Print<'_>,
+    out: &mut dyn Sink,
+) -> Option<Verdict> {
+    match result {
+        CallResult::Edits(edits, texts) => Some(print.edits(scope, edits, texts, out)),
+        CallResult::Lazy(text) => Some(print.lazy(scope, text.into(), out)),
+        CallResult::Parts(texts) => Some(print.lazy(scope, texts, out)),
+        CallResult::Finished(texts) => Some(print.all(scope, texts, "transformEvent", out)),
+        CallResult::Failed(_) | CallResult::Waits(_) | CallResult::Terminated => None,
+    }
+}
+
 /// Runs the author's code for an event, and prints the result, which may run more of that code.
 #[allow(clippy::too_many_arguments)]
 fn call<'s>(
@@ -288,8 +314,7 @@ fn call<'s>(
                 _ => {
                     let values: Vec<_> = edits.unprinted().collect();
                     let values = v8::Array::new_with_elements(scope, &values).into();
-                    let flat = is_flat(scope, may_copy, values);
-                    v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values, flat])
+                    v8::Local::new(scope, &driver.pieces).call(scope, undefined, &[values])
                 }
             };
             match texts {

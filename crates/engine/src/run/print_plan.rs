@@ -214,7 +214,7 @@ impl Planning<'_> {
         let flat = v8::Boolean::new(scope, self.plan.may_copy() && flatness::is_flat(result)).into();
         match self.plan.strategy(self.planning, self.line.len()) {
             Strategy::Plain => call(scope, &driver.finish, &[result, flat]),
-            Strategy::Planned => call(scope, &driver.finish_planned, &[result, flat]),
+            Strategy::Planned => call(scope, &driver.finish_planned, &[result]),
             Strategy::Timed(planned) => {
                 let start = Instant::now();
                 let finish = if planned { &driver.finish_planned } else { &driver.finish };
@@ -271,7 +271,9 @@ fn has_accessor(source: &str) -> bool {
             if source[..at].ends_with(word) || after.starts_with(word) {
                 return false;
             }
-            name.starts_with(['[', '"', '\'', '/'])
+            // A number is a name too: `get 1.5() {…}`.
+            name.starts_with(['[', '"', '\'', '/', '.'])
+                || name.starts_with(|c: char| c.is_ascii_digit())
                 || (name.starts_with(word) && name.trim_start_matches(word).trim_start().starts_with(['(', '/']))
         })
     })

@@ -124,7 +124,17 @@ fn a_plan_takes_over_where_it_saves_time() {
 
 #[test]
 fn programs_with_code_that_runs_while_printing_have_no_plan() {
-    for code in ["get name() {", "set  ['x'](", "get\n\"x\" (", "static get #a(", "new Proxy(", "toJSON() {"] {
+    for code in [
+        "get name() {",
+        "set  ['x'](",
+        "get\n\"x\" (",
+        "static get #a(",
+        "get 1.5() {",
+        "set .5(",
+        "get 1e+5(",
+        "new Proxy(",
+        "toJSON() {",
+    ] {
         assert!(may_run_while_printing(code), "{code}");
     }
     for code in ["map.get(key)", "getName(x)", "const get = 1", "widget name(", "// what we get from it", "offset (1)"]
