@@ -272,8 +272,10 @@ fn has_accessor(source: &str) -> bool {
                 return false;
             }
             // A number is a name too: `get 1.5() {…}`.
-            name.starts_with(['[', '"', '\'', '/', '.'])
-                || name.starts_with(|c: char| c.is_ascii_digit())
+            let number = name.strip_prefix('.').unwrap_or(name);
+            name.starts_with(['[', '"', '\'', '/'])
+                || number.starts_with(|c: char| c.is_ascii_digit())
+                    && number.trim_start_matches(|c| word(c) || ".+-".contains(c)).trim_start().starts_with(['(', '/'])
                 || (name.starts_with(word) && name.trim_start_matches(word).trim_start().starts_with(['(', '/']))
         })
     })
