@@ -12,6 +12,7 @@ pub struct KeySkeleton {
 
 impl KeySkeleton {
     /// The skeleton's bytes, as described above.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

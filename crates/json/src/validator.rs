@@ -114,6 +114,7 @@ impl Visitor for ScanReport {
 
 impl Validator {
     /// The top-level properties of the last line, in order.
+    #[inline]
     pub fn entries(&self) -> &[Entry] {
         &self.found.entries
     }
@@ -156,16 +157,19 @@ impl Validator {
 
     /// The keys of the line that [`Self::find`] or [`Self::find_slowly`] accepted last, if no
     /// other call was made since.
+    #[inline]
     pub fn keys(&self) -> Option<&KeySkeleton> {
         self.knows_keys.then_some(&self.found.keys)
     }
 
     /// Whether that line is known to have no white space between its tokens.
+    #[inline]
     pub fn is_compact(&self) -> bool {
         self.indexed && self.found.compact
     }
 
     /// Whether that line, `text`, may contain a number without an exponent of which JavaScript loses value.
+    #[inline]
     pub fn may_hold_lossy_digits(&self, text: &[u8]) -> bool {
         if self.indexed {
             self.found.long_scalar && number::holds_lossy_digits(text)
@@ -175,6 +179,7 @@ impl Validator {
     }
 
     /// Whether that line is known to be all ASCII.
+    #[inline]
     pub fn is_ascii(&self) -> bool {
         self.indexed && self.found.ascii
     }
