@@ -308,7 +308,7 @@ fn call<'s>(
             let texts = match first_two {
                 (None, _) => return CallResult::Edits(edits, undefined),
                 (Some(value), None) => {
-                    let flat = is_flat(scope, may_copy, value);
+                    let flat = flatness::for_driver(scope, may_copy, value);
                     v8::Local::new(scope, &driver.piece).call(scope, undefined, &[value, flat])
                 }
                 _ => {
@@ -343,7 +343,7 @@ fn call<'s>(
                     () => &driver.finish,
                 };
                 let finish = v8::Local::new(scope, finish);
-                let flat = is_flat(scope, may_copy, result);
+                let flat = flatness::for_driver(scope, may_copy, result);
                 unsafe_reads::silently(scope, |scope| finish.call(scope, undefined, &[result, flat]))
             }
         };
@@ -352,16 +352,6 @@ fn call<'s>(
         Err(other) => return other,
     };
     if parts { CallResult::Parts(texts) } else { CallResult::Finished(texts) }
-}
-
-/// Tells the driver whether a value is known to be flat. Then the driver prints the value without a check for cycles.
-/// Only programs whose code never runs while a value is printed (`may_copy`) profit from this.
-fn is_flat<'s>(
-    scope: &v8::PinScope<'s, '_>,
-    may_copy: bool,
-    value: v8::Local<'s, v8::Value>,
-) -> v8::Local<'s, v8::Value> {
-    v8::Boolean::new(scope, may_copy && flatness::is_flat(value)).into()
 }
 
 /// Calls the function of the driver that prints a result.

@@ -211,20 +211,23 @@ impl Planning<'_> {
         driver: &Driver,
         result: v8::Local<'s, v8::Value>,
     ) -> Option<v8::Local<'s, v8::Value>> {
-        let flat = v8::Boolean::new(scope, self.plan.may_copy() && flatness::is_flat(result)).into();
+        let may_copy = self.plan.may_copy();
         match self.plan.strategy(self.planning, self.line.len()) {
-            Strategy::Plain => call(scope, &driver.finish, &[result, flat]),
+            Strategy::Plain => plain(scope, driver, result, may_copy),
             Strategy::Planned => call(scope, &driver.finish_planned, &[result]),
             Strategy::Timed(planned) => {
                 let start = Instant::now();
-                let finish = if planned { &driver.finish_planned } else { &driver.finish };
-                let text = call(scope, finish, &[result, flat]);
+                let text = match planned {
+                    true => call(scope, &driver.finish_planned, &[result]),
+                    false => plain(scope, driver, result, may_copy),
+                };
                 self.plan.timed(planned, start.elapsed());
                 text
             }
             Strategy::Lesson { afresh } => {
                 let line = v8_string::to_v8(scope, self.line, &mut Scratch::default())?;
                 let afresh = v8::Boolean::new(scope, afresh);
+                let flat = flatness::for_driver(scope, may_copy, result);
                 let text = call(scope, &driver.finish_learning, &[result, flat, line.into(), afresh.into()])?;
                 let size = call(scope, &driver.plan_size, &[])?;
                 self.plan.learned(size.uint32_value(scope).unwrap_or_default());
@@ -232,6 +235,17 @@ impl Planning<'_> {
             }
         }
     }
+}
+
+/// Calls the driver's `finish` without the plan.
+fn plain<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    driver: &Driver,
+    result: v8::Local<'s, v8::Value>,
+    may_copy: bool,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let flat = flatness::for_driver(scope, may_copy, result);
+    call(scope, &driver.finish, &[result, flat])
 }
 
 fn call<'s>(

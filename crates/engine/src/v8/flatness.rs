@@ -75,8 +75,18 @@ pub(crate) fn learn(scope: &mut v8::PinScope<'_, '_>) {
 }
 
 /// Whether a value is known to be flat. Runs no JavaScript and allocates nothing.
-pub(crate) fn is_flat(value: v8::Local<v8::Value>) -> bool {
+fn is_flat(value: v8::Local<v8::Value>) -> bool {
     TYPES.get().and_then(Option::as_ref).is_some_and(|types| types.is_flat(value))
+}
+
+/// Tells the driver whether a value is known to be flat. Then the driver prints the value without a check for cycles.
+/// Only programs whose code never runs while a value is printed (`may_copy`) profit from this.
+pub(crate) fn for_driver<'s>(
+    scope: &v8::PinScope<'s, '_>,
+    may_copy: bool,
+    value: v8::Local<'s, v8::Value>,
+) -> v8::Local<'s, v8::Value> {
+    v8::Boolean::new(scope, may_copy && is_flat(value)).into()
 }
 
 impl Types {
@@ -90,7 +100,7 @@ impl Types {
         let array = v8::Array::new_with_elements(scope, &[null]);
         let doubles = v8::Array::new(scope, 0);
         doubles.set_index(scope, 0, number)?;
-        let [full, table] = [objects::full(scope)?, objects::with_table(scope, null)?];
+        let [full, table] = [objects::full(scope, null)?, objects::with_table(scope, null)?];
         let bigint = v8::BigInt::new_from_u64(scope, u64::MAX);
         let symbol = v8::Symbol::new(scope, None);
         let holes = v8::Array::new(scope, 1);
@@ -268,13 +278,8 @@ mod objects {
         object.create_data_property(scope, key.into(), value)
     }
 
-    /// Creates an object with more properties than own fields. All of them are null.
-    pub(super) fn full<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
-        let null = v8::null(scope).into();
-        full_of(scope, null)
-    }
-
-    fn full_of<'s>(
+    /// Creates an object with more properties than own fields. The last one has this value.
+    pub(super) fn full<'s>(
         scope: &mut v8::PinScope<'s, '_>,
         last: v8::Local<'s, v8::Value>,
     ) -> Option<v8::Local<'s, v8::Object>> {
@@ -311,7 +316,7 @@ mod objects {
         let null: v8::Local<v8::Value> = v8::null(scope).into();
         let field = v8::Object::new(scope);
         put(scope, field, 0, value)?;
-        let full = full_of(scope, value)?;
+        let full = full(scope, value)?;
         let table = with_table(scope, value)?;
         let element = v8::Object::new(scope);
         element.set_index(scope, 1, value)?;
